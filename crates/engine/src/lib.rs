@@ -1,0 +1,1 @@
+//! The one writer: order, journal, apply, publish, reply. Watches and leases around it.

@@ -1,0 +1,9 @@
+//! A journal: write-once slots of opaque bytes.
+//!
+//! The one primitive is "create slot n if it is absent"; all of Meridian's safety rests on it.
+//! A backend knows nothing of what the bytes mean. [`Journal`] is the contract, and the suite in
+//! `tests/contract` is what "implements" means.
+
+mod contract;
+
+pub use contract::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};

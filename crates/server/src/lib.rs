@@ -1,0 +1,1 @@
+//! Everything that knows a network, settings or a person.

@@ -1,0 +1,173 @@
+//! Commands: etcd requests as they were asked, which is what the journal keeps.
+
+use bytes::Bytes;
+
+use crate::ids::{Epoch, LeaseId, MemberId, Revision, Timestamp};
+use crate::range::{KeyRange, RangeQuery};
+
+/// One request that the journal orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Set a key.
+    Put(Put),
+    /// Delete the keys of a range.
+    DeleteRange(DeleteRange),
+    /// Compare, then one of two lists of operations, in one revision.
+    Txn(Txn),
+    /// Forget what was overwritten or deleted up to a revision.
+    Compact {
+        /// The revision that stays readable; older ones do not.
+        revision: Revision,
+    },
+    /// Make a lease. The id is chosen before ordering: the machine draws no numbers.
+    LeaseGrant {
+        /// Its name, never [`LeaseId::NONE`].
+        id: LeaseId,
+        /// Seconds, as asked for.
+        ttl: i64,
+    },
+    /// End a lease and delete the keys attached to it, in one revision.
+    LeaseRevoke {
+        /// Which.
+        id: LeaseId,
+    },
+    /// Raise an alarm or take it back.
+    Alarm {
+        /// Which way.
+        action: AlarmAction,
+        /// Whose alarm; 0 on deactivate means every member's.
+        member: MemberId,
+        /// Which alarm.
+        alarm: AlarmType,
+    },
+    /// Become the writer: from this entry on `epoch` is the current one.
+    Claim {
+        /// The epoch claimed; must be greater than the current one, or nothing happens.
+        epoch: Epoch,
+        /// Who claims it.
+        member: MemberId,
+    },
+}
+
+/// One entry of the journal: what one append makes durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The writer's epoch. Not the current one at this place: the entry is void.
+    pub epoch: Epoch,
+    /// The writer's wall clock when it closed the batch.
+    pub clock: Timestamp,
+    /// In the order in which they take effect.
+    pub commands: Vec<Command>,
+}
+
+/// See etcd's `PutRequest`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Put {
+    /// Never empty.
+    pub key: Bytes,
+    /// May be empty.
+    pub value: Bytes,
+    /// [`LeaseId::NONE`] detaches.
+    pub lease: LeaseId,
+    /// Return what was there.
+    pub prev_kv: bool,
+    /// Keep the value that is there; the key must exist.
+    pub ignore_value: bool,
+    /// Keep the lease that is there; the key must exist.
+    pub ignore_lease: bool,
+}
+
+/// See etcd's `DeleteRangeRequest`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteRange {
+    /// What to delete.
+    pub range: KeyRange,
+    /// Return what was there.
+    pub prev_kv: bool,
+}
+
+/// See etcd's `TxnRequest`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Txn {
+    /// All must hold for `success` to be taken.
+    pub compare: Vec<Compare>,
+    /// What to do then.
+    pub success: Vec<Op>,
+    /// What to do otherwise.
+    pub failure: Vec<Op>,
+}
+
+/// One operation of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Read.
+    Range(RangeQuery),
+    /// Write.
+    Put(Put),
+    /// Delete.
+    DeleteRange(DeleteRange),
+    /// A transaction inside the transaction.
+    Txn(Txn),
+}
+
+/// One condition of a transaction. With a range, every key of it must satisfy the condition, and an
+/// empty range counts as one missing key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compare {
+    /// What to look at.
+    pub range: KeyRange,
+    /// How to compare; a number etcd does not know compares as true.
+    pub result: CompareResult,
+    /// What with.
+    pub target: CompareTarget,
+}
+
+/// `stored <result> given`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareResult {
+    /// `=`
+    Equal,
+    /// `>`
+    Greater,
+    /// `<`
+    Less,
+    /// `!=`
+    NotEqual,
+    /// A number this version does not know: always true, as in etcd.
+    Unknown(i32),
+}
+
+/// The field compared, with the value given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompareTarget {
+    /// How often the key was written since it was made.
+    Version(i64),
+    /// When it was made.
+    Create(Revision),
+    /// When it was last written.
+    Mod(Revision),
+    /// Its bytes. On a missing key always false, whatever the operator.
+    Value(Bytes),
+    /// Its lease.
+    Lease(LeaseId),
+    /// A number this version does not know.
+    Unknown(i32),
+}
+
+/// Which way an alarm goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlarmAction {
+    /// Raise.
+    Activate,
+    /// Take back.
+    Deactivate,
+}
+
+/// What is alarming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AlarmType {
+    /// The quota is used up: writes are refused.
+    NoSpace,
+    /// Replicas disagree: everything but reads is refused.
+    Corrupt,
+}
