@@ -1,1 +1,25 @@
-//! The one writer: order, journal, apply, publish, reply. Watches and leases around it.
+//! The one writer: order, journal, apply, publish, reply. Watches, leases and checkpoints around it.
+//!
+//! Knows no network: gRPC is an adapter of this crate's [`Engine`].
+
+mod archive;
+mod clock;
+mod compactor;
+mod engine;
+mod fault;
+mod inbox;
+mod lease;
+mod offer;
+mod options;
+mod quota;
+mod recover;
+mod shared;
+mod vitals;
+pub mod watch;
+mod writer;
+
+pub use clock::{Clock, SystemClock};
+pub use engine::{Engine, LeaseStatus, Tasks, run};
+pub use fault::{Fault, OpenError};
+pub use options::{AutoCompaction, Options, Parts};
+pub use vitals::Status;

@@ -1,0 +1,136 @@
+//! The checkpoint file: an image in checksummed blocks. `docs/format.md` draws the bytes.
+//!
+//! A file under its final name is whole: it got that name after it was synced.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use state::{Image, ImageLoader, Position, State};
+
+use crate::fault::OpenError;
+
+const MAGIC: [u8; 8] = *b"MRDNCKP1";
+const SUFFIX: &str = ".checkpoint";
+const UNFINISHED: &str = ".unfinished";
+/// Written between two syncs, so that the page cache never holds a burst that stalls the journal.
+const SYNC_EVERY: usize = 4 << 20;
+/// A block larger than this was not written by us.
+const MAX_BLOCK: u32 = 1 << 30;
+
+/// Writes `image` to `folder`; on return it is durable under its final name.
+pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let target = folder.join(format!("{:020}{SUFFIX}", image.position().0));
+    let unfinished = target.with_extension("unfinished");
+    let mut file = File::create(&unfinished)?;
+    file.write_all(&MAGIC)?;
+    let mut unsynced = 0;
+    for chunk in image.chunks() {
+        write_block(&mut file, &chunk)?;
+        unsynced += chunk.len();
+        if unsynced >= SYNC_EVERY {
+            file.sync_data()?;
+            unsynced = 0;
+        }
+    }
+    write_block(&mut file, &[])?;
+    file.sync_all()?;
+    fs::rename(&unfinished, &target)?;
+    File::open(folder)?.sync_all()?;
+    Ok(target)
+}
+
+/// Length, checksum, bytes. An empty block is the end.
+fn write_block(file: &mut File, block: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(block.len()).map_err(io::Error::other)?;
+    file.write_all(&length.to_le_bytes())?;
+    file.write_all(&crc32c::crc32c(block).to_le_bytes())?;
+    file.write_all(block)
+}
+
+/// The newest checkpoint of `folder`. Removes what an interrupted write has left.
+pub(crate) fn newest(folder: &Path) -> io::Result<Option<PathBuf>> {
+    if !folder.exists() {
+        return Ok(None);
+    }
+    let mut newest = None;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if name.ends_with(UNFINISHED) {
+            tracing::info!(file = %path.display(), "removing an unfinished checkpoint");
+            fs::remove_file(&path)?;
+        } else if position_of(name).is_some() && newest.as_ref().is_none_or(|best| *best < path) {
+            newest = Some(path);
+        }
+    }
+    Ok(newest)
+}
+
+/// Removes the checkpoints older than the one at `position`.
+pub(crate) fn forget_before(folder: &Path, position: Position) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if position_of(name).is_some_and(|older| older < position) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn position_of(name: &str) -> Option<Position> {
+    name.strip_suffix(SUFFIX)?.parse().ok().map(Position)
+}
+
+/// Reads a checkpoint. Damage is refused, with the file and the offset named.
+pub(crate) fn read(path: &Path) -> Result<State, OpenError> {
+    let file = File::open(path).map_err(|error| unreadable(path, 0, &error))?;
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut magic = [0; 8];
+    reader.read_exact(&mut magic).map_err(|error| unreadable(path, 0, &error))?;
+    if magic != MAGIC {
+        return Err(damaged(path, 0, "it does not begin like a checkpoint of this version"));
+    }
+    let mut loader = ImageLoader::new();
+    let mut offset = MAGIC.len() as u64;
+    loop {
+        let block = read_block(&mut reader, path, offset)?;
+        offset += 8 + block.len() as u64;
+        if block.is_empty() {
+            break;
+        }
+        loader.push(&block).map_err(|error| damaged(path, offset, &error.to_string()))?;
+    }
+    loader.finish().map_err(|error| damaged(path, offset, &error.to_string()))
+}
+
+fn read_block(reader: &mut impl Read, path: &Path, offset: u64) -> Result<Bytes, OpenError> {
+    let mut head = [0; 8];
+    reader.read_exact(&mut head).map_err(|error| unreadable(path, offset, &error))?;
+    let [a, b, c, d, e, f, g, h] = head;
+    let length = u32::from_le_bytes([a, b, c, d]);
+    let checksum = u32::from_le_bytes([e, f, g, h]);
+    if length > MAX_BLOCK {
+        return Err(damaged(path, offset, "a block is longer than any that is written"));
+    }
+    let mut block = vec![0; length as usize];
+    reader.read_exact(&mut block).map_err(|error| unreadable(path, offset, &error))?;
+    if crc32c::crc32c(&block) != checksum {
+        return Err(damaged(path, offset, "a block's checksum does not match"));
+    }
+    Ok(Bytes::from(block))
+}
+
+fn unreadable(path: &Path, offset: u64, error: &io::Error) -> OpenError {
+    OpenError::Checkpoint(format!("cannot read {} at byte {offset}: {error}", path.display()))
+}
+
+fn damaged(path: &Path, offset: u64, what: &str) -> OpenError {
+    OpenError::Checkpoint(format!(
+        "{} is damaged at byte {offset}: {what}; restore the data directory from a backup",
+        path.display()
+    ))
+}

@@ -1,0 +1,259 @@
+//! The engine: the handle through which everything outside reads, writes, watches and leases.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use state::{AlarmAction, AlarmType, Command, LeaseId, Outcome, State, View};
+use tokio::sync::{oneshot, watch};
+
+use crate::archive::Archivist;
+use crate::fault::{Fault, OpenError};
+use crate::inbox::Inbox;
+use crate::lease::{LeaseClock, Renewal};
+use crate::options::Parts;
+use crate::shared::Shared;
+use crate::vitals::Status;
+use crate::watch::{Hub, Stream};
+use crate::writer::Writer;
+use crate::{compactor, recover};
+
+/// One cluster's engine. A cheap handle; any number of engines live in one process.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    hub: Hub,
+}
+
+/// What has to be polled for an engine to live. Each may run where it likes, the writer best on a
+/// thread of its own.
+pub struct Tasks {
+    /// The one loop; ends when the engine was stopped and everything accepted is settled.
+    pub writer: futures::future::BoxFuture<'static, ()>,
+    /// Fans events out to the watches.
+    pub watches: futures::future::BoxFuture<'static, ()>,
+    /// Compacts by itself, if asked to.
+    pub compactor: futures::future::BoxFuture<'static, ()>,
+}
+
+/// What is known of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseStatus {
+    /// Seconds left; 0 when its end is on the way.
+    pub ttl: i64,
+    /// Seconds, as granted.
+    pub granted_ttl: i64,
+    /// The keys attached to it, if asked for.
+    pub keys: Vec<Bytes>,
+}
+
+impl Engine {
+    /// Recovers the machine from its newest checkpoint and the journal behind it, and becomes the writer.
+    ///
+    /// # Errors
+    /// When something is damaged, not ours, or does not belong together. Nothing was changed then.
+    pub async fn open(parts: Parts) -> Result<(Self, Tasks), OpenError> {
+        let Parts { journal, checkpoints, clock, member, options } = parts;
+        let found = recover::recover(&*journal, checkpoints.as_deref()).await?;
+        let mut state = found.state;
+        recover::claim(&mut state, &journal, &*clock, member).await?;
+
+        let habit = options.auto_compaction;
+        let (published, _) = watch::channel(Arc::new(state.view()));
+        let (hub, watches) = Hub::new(published.subscribe(), options.watch.clone());
+        let leases = LeaseClock::default();
+        for (id, ttl) in state.leases() {
+            leases.start(id, ttl, clock.monotonic());
+        }
+        let mut status =
+            Status { member, leader: member, quota: options.quota, ..Status::default() };
+        status.durable = state.position();
+        status.checkpoint = found.checkpoint;
+        status.leases = leases.len();
+        status.observe(&state);
+        let archivist = Archivist::new(
+            checkpoints,
+            Arc::clone(&journal),
+            options.checkpoint_after,
+            found.checkpoint,
+            found.tail_bytes,
+        );
+        let inbox = Inbox::new(options.max_waiting, options.max_waiting_bytes);
+        let status = Mutex::new(status);
+        let shared = Arc::new(Shared { inbox, leases, status, published, clock, options });
+        let writer = Writer::new(state, Arc::clone(&shared), journal, archivist);
+        let engine = Self { shared, hub };
+        let compactor = Box::pin(compactor::run(engine.clone(), habit));
+        let tasks =
+            Tasks { writer: Box::pin(writer.run()), watches: Box::pin(watches), compactor };
+        Ok((engine, tasks))
+    }
+
+    /// The newest state that is applied: what a serializable read sees.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.shared.published.borrow())
+    }
+
+    /// A state that holds everything acknowledged before this call: what a linearizable read sees.
+    ///
+    /// The embedded journal has no other writer, and no reply leaves before its view is published, so
+    /// the published view is already that state.
+    ///
+    /// # Errors
+    /// When the journal's tail cannot be learnt.
+    pub async fn linearizable_view(&self) -> Result<Arc<View>, Fault> {
+        std::future::ready(Ok(self.view())).await
+    }
+
+    /// Orders a command, makes it durable, applies it, and returns what it came to.
+    ///
+    /// # Errors
+    /// See [`Fault`]. Dropping the future does not take the command back.
+    pub async fn commit(&self, command: Command) -> Result<Outcome, Fault> {
+        let size = command.size_hint();
+        let outcome = self.shared.inbox.push(command, size)?;
+        outcome.await.unwrap_or(Err(Fault::Stopped))
+    }
+
+    /// Whether writes that cost `bytes` fit the quota. If not, raises the NOSPACE alarm.
+    ///
+    /// # Errors
+    /// When the alarm cannot be made durable.
+    pub async fn admit(&self, bytes: u64) -> Result<bool, Fault> {
+        let (over, member) = {
+            let status = self.shared.status.lock();
+            let over = status.quota.is_some_and(|quota| status.in_use_bytes + bytes >= quota);
+            let alarmed = status.alarms.iter().any(|alarm| alarm.alarm == AlarmType::NoSpace);
+            if alarmed && bytes > 0 {
+                return Ok(false);
+            }
+            (over && bytes > 0, status.member)
+        };
+        if over {
+            tracing::warn!(bytes, "quota exceeded, raising NOSPACE");
+            let (action, alarm) = (AlarmAction::Activate, AlarmType::NoSpace);
+            self.commit(Command::Alarm { action, member, alarm }).await?;
+        }
+        Ok(!over)
+    }
+
+    /// Asks the machine itself, between two batches.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.inbox.ask(Box::new(move |state| drop(reply.send(question(state)))))?;
+        answer.await.map_err(|_| Fault::Stopped)
+    }
+
+    /// How the engine stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status.lock().clone()
+    }
+
+    /// The watchers of one client stream.
+    #[must_use]
+    pub fn watch(&self) -> Stream {
+        self.hub.stream()
+    }
+
+    /// How many watchers there are, and how they fare.
+    #[must_use]
+    pub fn watch_counts(&self) -> crate::watch::Counts {
+        self.hub.counts()
+    }
+
+    /// Gives a lease its full time again. Returns its granted seconds, or 0 if there is no such lease.
+    ///
+    /// # Errors
+    /// When the engine stops, or the end of a due lease cannot be made durable in time.
+    pub async fn keep_alive(&self, id: LeaseId) -> Result<i64, Fault> {
+        let patience = self.shared.options.request_timeout;
+        loop {
+            let ended = self.shared.leases.ended();
+            match self.shared.leases.renew(id, self.shared.clock.monotonic()) {
+                Renewal::Renewed(ttl) => return Ok(ttl),
+                Renewal::Absent => return Ok(0),
+                Renewal::Ending => {
+                    tokio::time::timeout(patience, ended).await.map_err(|_| Fault::Timeout)?;
+                }
+            }
+        }
+    }
+
+    /// What is left of a lease; `None` if there is no such lease.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub async fn time_to_live(
+        &self,
+        id: LeaseId,
+        with_keys: bool,
+    ) -> Result<Option<LeaseStatus>, Fault> {
+        let found = self
+            .ask(move |state| {
+                state.lease(id).map(|lease| {
+                    let keys = if with_keys { lease.keys() } else { Vec::new() };
+                    (lease.ttl(), keys)
+                })
+            })
+            .await?;
+        let remaining = self.shared.leases.remaining(id, self.shared.clock.monotonic());
+        Ok(found.map(|(granted_ttl, keys)| {
+            let ttl = remaining.unwrap_or(granted_ttl);
+            LeaseStatus { ttl, granted_ttl, keys }
+        }))
+    }
+
+    /// All leases, the next to end first.
+    #[must_use]
+    pub fn leases(&self) -> Vec<LeaseId> {
+        self.shared.leases.by_expiry()
+    }
+
+    /// A lease id that nobody has chosen: positive and random.
+    #[must_use]
+    pub fn draw_lease_id(&self) -> LeaseId {
+        LeaseId(rand::random_range(1..i64::MAX))
+    }
+
+    /// Waits until what compaction has freed is gone from memory.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub async fn quiesce_compaction(&self) -> Result<(), Fault> {
+        while self.ask(|state| state.needs_maintenance()).await? {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Refuses new requests; what was accepted is still settled, then the writer's task ends.
+    pub fn stop(&self) {
+        self.shared.inbox.close();
+    }
+
+    /// Whether [`Engine::stop`] was called.
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.shared.inbox.is_closed()
+    }
+}
+
+/// Runs an engine's tasks to their end on the current runtime. For tests and small programs.
+pub fn run(tasks: Tasks) -> impl Future<Output = ()> + Send {
+    async move {
+        let aside = futures::future::join(tasks.watches, tasks.compactor);
+        tokio::select! {
+            () = tasks.writer => {}
+            ((), ()) = aside => {}
+        }
+    }
+}

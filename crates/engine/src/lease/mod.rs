@@ -1,0 +1,182 @@
+//! The lease clock: when each lease is due. The machine knows that a lease exists and what hangs on
+//! it; only this knows the time. Proposes the end of due leases, never ends one itself.
+//!
+//! Renewals are not journalled: a renewal moves a deadline in memory. After a restart every lease has
+//! its full time again, as in etcd.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use state::LeaseId;
+use tokio::sync::Notify;
+
+/// How many leases may be proposed for their end in one round, so that a mass expiry shares the
+/// journal with the traffic (etcd: 500 every 500 ms).
+const MOST_A_ROUND: usize = 500;
+
+/// A lease whose end was proposed and not confirmed is proposed again after this long.
+const RETRY: Duration = Duration::from_secs(3);
+
+/// One lease's time.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: Duration,
+    ttl: Duration,
+    ending: bool,
+}
+
+#[derive(Default)]
+struct Book {
+    leases: HashMap<LeaseId, Due>,
+    /// Lazy: an entry earlier than the lease's deadline is put back when it comes up.
+    queue: BinaryHeap<Reverse<(Duration, LeaseId)>>,
+}
+
+impl Book {
+    /// Leases revoked long before they were due leave an entry in the queue: drop these when they
+    /// outnumber the leases.
+    fn forget_ended(&mut self) {
+        if self.queue.len() > 2 * self.leases.len() + 1024 {
+            self.queue = self.leases.iter().map(|(id, due)| Reverse((due.at, *id))).collect();
+        }
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct LeaseClock {
+    book: Mutex<Book>,
+    ended: Notify,
+}
+
+/// What a renewal found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// Renewed; the granted time in seconds.
+    Renewed(i64),
+    /// There is no such lease.
+    Absent,
+    /// Its end is on the way; ask again when one has [ended](LeaseClock::ended).
+    Ending,
+}
+
+impl LeaseClock {
+    /// A lease was granted (or found at start): its time begins.
+    pub(crate) fn start(&self, id: LeaseId, ttl_seconds: i64, now: Duration) {
+        let ttl = Duration::from_secs(u64::try_from(ttl_seconds).unwrap_or(0));
+        let at = now.saturating_add(ttl);
+        let mut book = self.book.lock();
+        book.leases.insert(id, Due { at, ttl, ending: false });
+        book.queue.push(Reverse((at, id)));
+        book.forget_ended();
+    }
+
+    /// A lease is gone.
+    pub(crate) fn end(&self, id: LeaseId) {
+        self.book.lock().leases.remove(&id);
+        self.ended.notify_waiters();
+    }
+
+    /// Gives a lease its full time again, unless its end was already proposed.
+    pub(crate) fn renew(&self, id: LeaseId, now: Duration) -> Renewal {
+        let mut book = self.book.lock();
+        let Some(due) = book.leases.get_mut(&id) else { return Renewal::Absent };
+        if due.ending || due.at <= now {
+            return Renewal::Ending;
+        }
+        due.at = now.saturating_add(due.ttl);
+        Renewal::Renewed(i64::try_from(due.ttl.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    /// Resolves when the next lease ends. Take it before looking, so that no end is missed.
+    pub(crate) fn ended(&self) -> tokio::sync::futures::Notified<'_> {
+        self.ended.notified()
+    }
+
+    /// What is left of a lease, in whole seconds; 0 when it is due.
+    pub(crate) fn remaining(&self, id: LeaseId, now: Duration) -> Option<i64> {
+        let book = self.book.lock();
+        let due = book.leases.get(&id)?;
+        let left = if due.ending { 0 } else { due.at.saturating_sub(now).as_secs() };
+        Some(i64::try_from(left).unwrap_or(i64::MAX))
+    }
+
+    /// All leases, the next to end first.
+    pub(crate) fn by_expiry(&self) -> Vec<LeaseId> {
+        let mut all: Vec<(Duration, LeaseId)> =
+            self.book.lock().leases.iter().map(|(id, due)| (due.at, *id)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The leases to propose for their end now; from here on they cannot be renewed.
+    pub(crate) fn take_due(&self, now: Duration) -> Vec<LeaseId> {
+        let mut book = self.book.lock();
+        let mut due = Vec::new();
+        while due.len() < MOST_A_ROUND {
+            let Some(&Reverse((at, id))) = book.queue.peek() else { break };
+            if at > now {
+                break;
+            }
+            book.queue.pop();
+            let Some(lease) = book.leases.get_mut(&id) else { continue };
+            if lease.at <= now {
+                lease.ending = true;
+                lease.at = now.saturating_add(RETRY);
+                due.push(id);
+            }
+            let again = lease.at;
+            book.queue.push(Reverse((again, id)));
+        }
+        due
+    }
+
+    /// How many leases there are.
+    pub(crate) fn len(&self) -> usize {
+        self.book.lock().leases.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_renewal_moves_the_deadline() {
+        let clock = LeaseClock::default();
+        clock.start(LeaseId(7), 10, Duration::ZERO);
+        assert_eq!(clock.renew(LeaseId(7), 9 * SECOND), Renewal::Renewed(10));
+        assert!(clock.take_due(11 * SECOND).is_empty());
+        assert_eq!(clock.remaining(LeaseId(7), 11 * SECOND), Some(8));
+        assert_eq!(clock.take_due(19 * SECOND), vec![LeaseId(7)]);
+    }
+
+    #[test]
+    fn a_due_lease_cannot_be_renewed_and_is_proposed_again_only_later() {
+        let clock = LeaseClock::default();
+        clock.start(LeaseId(7), 10, Duration::ZERO);
+        assert_eq!(clock.take_due(10 * SECOND), vec![LeaseId(7)]);
+        assert_eq!(clock.renew(LeaseId(7), 10 * SECOND), Renewal::Ending);
+        assert!(clock.take_due(11 * SECOND).is_empty());
+        assert_eq!(clock.take_due(13 * SECOND), vec![LeaseId(7)]);
+        clock.end(LeaseId(7));
+        assert_eq!(clock.renew(LeaseId(7), 13 * SECOND), Renewal::Absent);
+        assert!(clock.take_due(60 * SECOND).is_empty());
+        assert!(clock.book.lock().queue.is_empty());
+    }
+
+    #[test]
+    fn a_mass_expiry_is_spread_over_rounds() {
+        let clock = LeaseClock::default();
+        for id in 1..=1_200 {
+            clock.start(LeaseId(id), 1, Duration::ZERO);
+        }
+        assert_eq!(clock.take_due(2 * SECOND).len(), 500);
+        assert_eq!(clock.take_due(2 * SECOND).len(), 500);
+        assert_eq!(clock.take_due(2 * SECOND).len(), 200);
+    }
+}

@@ -1,0 +1,127 @@
+//! Recovery: newest checkpoint, then every entry after it, then the claim that makes us the writer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use journal::{Journal, JournalError, Nonce, Slot};
+use rand::Rng;
+use state::{Command, Entry, Epoch, MemberId, Position, Reply, State};
+
+use crate::archive;
+use crate::clock::Clock;
+use crate::fault::OpenError;
+use crate::offer::{Settled, settle};
+
+/// Bytes of entries read at a time.
+const READ_BYTES: usize = 8 << 20;
+/// Entries replayed between two steps of compaction, and between two lines of progress.
+const MAINTAIN_EVERY: u64 = 256;
+const PROGRESS_EVERY: u64 = 100_000;
+
+/// What was found.
+pub(crate) struct Recovered {
+    pub(crate) state: State,
+    pub(crate) checkpoint: Position,
+    /// Journal bytes after the checkpoint.
+    pub(crate) tail_bytes: u64,
+}
+
+/// Brings the machine to the journal's tail.
+pub(crate) async fn recover(
+    journal: &dyn Journal,
+    folder: Option<&Path>,
+) -> Result<Recovered, OpenError> {
+    let started = Instant::now();
+    let mut state = from_checkpoint(folder)?;
+    let checkpoint = state.position();
+    let tail = journal.tail().await?;
+    let mut tail_bytes = 0;
+    let mut next = Slot(state.position().0).next();
+    if tail < next {
+        return Err(OpenError::Entry(format!(
+            "the checkpoint stands at slot {}, but the journal ends before slot {tail}: the journal's \
+             files are not those that belong to this checkpoint",
+            state.position()
+        )));
+    }
+    while next < tail {
+        let records = journal.read(next, READ_BYTES).await?;
+        if records.is_empty() {
+            return Err(OpenError::Entry(format!("slot {next} is missing below the tail {tail}")));
+        }
+        for record in records {
+            let entry = decode(record.slot, &record.body)?;
+            tail_bytes += record.body.len() as u64;
+            state.apply(Position(record.slot.0), &entry);
+            next = record.slot.next();
+            if next.0.is_multiple_of(MAINTAIN_EVERY) {
+                state.maintain(usize::MAX);
+            }
+            if next.0.is_multiple_of(PROGRESS_EVERY) {
+                tracing::info!(slot = %next, %tail, "replaying the journal");
+            }
+        }
+    }
+    while state.maintain(usize::MAX) {}
+    tracing::info!(
+        %checkpoint,
+        position = %state.position(),
+        revision = %state.revision(),
+        took = ?started.elapsed(),
+        "recovered"
+    );
+    Ok(Recovered { state, checkpoint, tail_bytes })
+}
+
+fn from_checkpoint(folder: Option<&Path>) -> Result<State, OpenError> {
+    let Some(folder) = folder else { return Ok(State::new()) };
+    let newest = archive::newest(folder)
+        .map_err(|error| OpenError::Io(format!("cannot list {}: {error}", folder.display())))?;
+    newest.map_or_else(|| Ok(State::new()), |path| archive::read(&path))
+}
+
+fn decode(slot: Slot, body: &bytes::Bytes) -> Result<Entry, OpenError> {
+    Entry::decode(body).map_err(|error| {
+        OpenError::Entry(format!("the journal's entry at slot {slot} cannot be understood: {error}"))
+    })
+}
+
+/// Reads the one entry at `slot`, which is known to be occupied.
+pub(crate) async fn read_entry(journal: &dyn Journal, slot: Slot) -> Result<Entry, OpenError> {
+    let records = journal.read(slot, 1).await?;
+    let record = records.into_iter().next().ok_or_else(|| {
+        OpenError::Journal(JournalError::Unavailable(format!("slot {slot} was said to be occupied")))
+    })?;
+    decode(slot, &record.body)
+}
+
+/// Claims the next epoch: a plain append, tried at the tail until it is ours.
+pub(crate) async fn claim(
+    state: &mut State,
+    journal: &Arc<dyn Journal>,
+    clock: &dyn Clock,
+    member: MemberId,
+) -> Result<Epoch, OpenError> {
+    loop {
+        let slot = Slot(state.position().0).next();
+        let epoch = Epoch(state.epoch().0 + 1);
+        let commands = vec![Command::Claim { epoch, member }];
+        let entry = Entry { epoch: state.epoch(), clock: clock.wall(), commands };
+        let nonce = Nonce(rand::rng().random());
+        match settle(Arc::clone(journal), slot, nonce, entry.encode()).await {
+            Settled::Won => {
+                let outcomes = state.apply(Position(slot.0), &entry);
+                let granted = outcomes.first().map(|outcome| &outcome.result);
+                if matches!(granted, Some(Ok(Reply::Claim { granted: true }))) {
+                    return Ok(epoch);
+                }
+            }
+            Settled::Lost => {
+                let theirs = read_entry(&**journal, slot).await?;
+                state.apply(Position(slot.0), &theirs);
+            }
+            Settled::Refused(why) => return Err(OpenError::Journal(why)),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Vitals: the few numbers about the machine that others ask for all the time, kept outside it.
+
+use state::{Alarm, Epoch, MemberId, Position, Revision, State};
+
+/// How the engine stands.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Who we are.
+    pub member: MemberId,
+    /// The writer, if known.
+    pub leader: MemberId,
+    /// The newest slot known to be durable.
+    pub durable: Position,
+    /// The newest entry applied.
+    pub applied: Position,
+    /// The current writer's epoch.
+    pub epoch: Epoch,
+    /// The newest revision.
+    pub revision: Revision,
+    /// Bytes the state has taken, history included.
+    pub allocated_bytes: u64,
+    /// Bytes of it that are not yet to be freed.
+    pub in_use_bytes: u64,
+    /// At how many bytes writes are refused; `None` is never.
+    pub quota: Option<u64>,
+    /// The alarms that are on.
+    pub alarms: Vec<Alarm>,
+    /// How many leases there are.
+    pub leases: usize,
+    /// Commands waiting for or on their way to the journal.
+    pub pending: usize,
+    /// Batches appended since the start.
+    pub batches: u64,
+    /// Commands appended since the start.
+    pub committed: u64,
+    /// Bytes appended since the start.
+    pub appended_bytes: u64,
+    /// Position of the newest durable checkpoint.
+    pub checkpoint: Position,
+}
+
+impl Status {
+    /// Takes over what the machine says of itself.
+    pub(crate) fn observe(&mut self, state: &State) {
+        self.applied = state.position();
+        self.epoch = state.epoch();
+        self.revision = state.revision();
+        self.allocated_bytes = state.allocated_bytes();
+        self.in_use_bytes = state.in_use_bytes();
+        if self.alarms.len() != state.alarms().count() || !state.alarms().eq(self.alarms.iter()) {
+            self.alarms = state.alarms().copied().collect();
+        }
+    }
+}
