@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
@@ -27,6 +26,8 @@ use crate::shared::Shared;
 const TICK: Duration = Duration::from_millis(250);
 /// A batch this large is offered even while another is on its way.
 const EAGER_BYTES: usize = 256 << 10;
+/// How long to wait before a full journal is tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(200);
 /// Work a step of compaction may do between two batches, in records looked at.
 const MAINTAIN_STEP: usize = 1_000;
 
@@ -43,8 +44,6 @@ pub(crate) struct Writer {
     offers: VecDeque<Offer>,
     in_flight: FuturesOrdered<BoxFuture<'static, Settled>>,
     next_slot: Slot,
-    /// A slot that the journal refused: nothing is offered until all behind it are refused as well.
-    refused_at: Option<Slot>,
     maintaining: bool,
 }
 
@@ -70,7 +69,6 @@ impl Writer {
             offers: VecDeque::new(),
             in_flight: FuturesOrdered::new(),
             next_slot,
-            refused_at: None,
             maintaining: true,
         }
     }
@@ -125,7 +123,7 @@ impl Writer {
     /// Offers as many batches as the pipeline takes: one always, more only when they are large, for
     /// a small one gains more by waiting for company.
     fn offer_batches(&mut self) {
-        while !self.backlog.is_empty() && self.refused_at.is_none() {
+        while !self.backlog.is_empty() {
             let room = self.in_flight.len() < self.shared.options.max_in_flight;
             let worth = self.in_flight.is_empty() || self.backlog_bytes >= EAGER_BYTES;
             if !(room && worth) {
@@ -138,17 +136,12 @@ impl Writer {
     /// Closes one batch and sends it to the next slot.
     fn offer_one(&mut self) {
         let (entry, replies) = self.close_batch();
-        let body = entry.encode();
-        self.send(entry, replies, body);
-    }
-
-    fn send(&mut self, entry: Entry, replies: Vec<Option<ReplyTo>>, body: Bytes) {
         let slot = self.next_slot;
         self.next_slot = slot.next();
-        let nonce = Nonce(rand::rng().random());
-        let bytes = body.len() as u64;
+        let body = entry.encode();
         let since = self.shared.clock.monotonic();
-        self.in_flight.push_back(Box::pin(settle(Arc::clone(&self.journal), slot, nonce, body)));
+        let bytes = body.len() as u64;
+        self.in_flight.push_back(Box::pin(settle(Arc::clone(&self.journal), slot, nonce(), body)));
         self.offers.push_back(Offer { slot, entry, replies, bytes, since });
     }
 
@@ -186,7 +179,6 @@ impl Writer {
         let Some(offer) = self.offers.pop_front() else { return };
         match settled {
             Settled::Won => {
-                assert!(self.refused_at.is_none(), "a slot was won behind one that was refused");
                 // The next batch goes out before this one is applied: the journal never waits for us.
                 self.take_requests();
                 self.offer_batches();
@@ -194,11 +186,6 @@ impl Writer {
             }
             Settled::Lost => self.lost(offer).await,
             Settled::Refused(why) => self.refused(offer, &why),
-        }
-        if self.offers.is_empty()
-            && let Some(slot) = self.refused_at.take()
-        {
-            self.next_slot = slot;
         }
     }
 
@@ -245,9 +232,7 @@ impl Writer {
             Ok(entry) => entry,
             Err(error) => {
                 tracing::error!(slot = %offer.slot, %error, "cannot read the slot that was lost");
-                self.fail(offer, &Fault::Unavailable(error.to_string()));
-                self.shared.inbox.close();
-                return;
+                return self.give_up(offer, &Fault::Unavailable(error.to_string()));
             }
         };
         let outcomes = self.state.apply(Position(offer.slot.0), &entry);
@@ -260,15 +245,45 @@ impl Writer {
         }
     }
 
-    /// Nothing was written, for certain: say so, and go on from the same slot.
+    /// Nothing was written, for certain: say so to who waits. The slot is free, and those behind it wait
+    /// for it; if there are any, an empty entry will fill the gap once there is room.
     fn refused(&mut self, offer: Offer, why: &JournalError) {
         tracing::error!(slot = %offer.slot, error = %why, "the journal refused a batch");
-        self.refused_at.get_or_insert(offer.slot);
-        let fault = match why {
-            JournalError::Full(_) => Fault::NoSpace,
-            other => Fault::Unavailable(other.to_string()),
+        let slot = offer.slot;
+        let JournalError::Full(_) = why else {
+            return self.give_up(offer, &Fault::Unavailable(why.to_string()));
         };
-        self.fail(offer, &fault);
+        self.fail(offer, &Fault::NoSpace);
+        if self.offers.is_empty() {
+            self.next_slot = slot;
+            return;
+        }
+        let clock = self.shared.clock.wall();
+        let entry = Entry { epoch: self.epoch, clock, commands: Vec::new() };
+        let body = entry.encode();
+        let (bytes, since) = (body.len() as u64, self.shared.clock.monotonic());
+        let offer = Offer { slot, entry, replies: Vec::new(), bytes, since };
+        let settle = settle(Arc::clone(&self.journal), slot, nonce(), body);
+        self.offers.push_front(offer);
+        self.in_flight.push_front(Box::pin(async move {
+            tokio::time::sleep(FULL_PAUSE).await;
+            settle.await
+        }));
+    }
+
+    /// The journal will take nothing more from us: answer everybody, and end.
+    fn give_up(&mut self, offer: Offer, fault: &Fault) {
+        tracing::error!(error = %fault, "stopping, since the journal takes no more entries");
+        self.shared.inbox.close();
+        self.in_flight = FuturesOrdered::new();
+        self.fail(offer, fault);
+        while let Some(offer) = self.offers.pop_front() {
+            self.fail(offer, fault);
+        }
+        self.take_requests();
+        for pending in self.backlog.drain(..) {
+            answer(pending.reply, Err(fault.clone()));
+        }
     }
 
     fn fail(&mut self, offer: Offer, fault: &Fault) {
@@ -342,6 +357,11 @@ impl Writer {
             Err(error) => tracing::error!(%error, "checkpoint failed, will be tried again"),
         }
     }
+}
+
+/// Drawn anew for every batch.
+fn nonce() -> Nonce {
+    Nonce(rand::rng().random())
 }
 
 /// The receiver may have gone away; that is its right.
