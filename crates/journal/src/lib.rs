@@ -5,5 +5,9 @@
 //! `tests/contract` is what "implements" means.
 
 mod contract;
+pub mod file;
+mod memory;
 
 pub use contract::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};
+pub use file::{FileJournal, FileOptions, Opening};
+pub use memory::MemoryJournal;
