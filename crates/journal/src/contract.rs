@@ -107,7 +107,7 @@ pub trait Journal: Send + Sync + 'static {
     /// [`Append::Won`] is said only when the body, and every slot before it, is durable. An offer of
     /// the same nonce to a slot that holds it already is Won, not Lost. An offer beyond the first
     /// free slot waits for its predecessor, as long as that takes; when that one is Refused, those
-    /// that wait behind it are as well. To a slot that was trimmed, an offer whose fate is forgotten
+    /// that wait behind it may be as well, or go on waiting. To a slot that was trimmed, an offer whose fate is forgotten
     /// is Unknown with [`JournalError::Trimmed`], for ever.
     fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append>;
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use journal::{FileJournal, FileOptions, Journal, MemoryJournal};
+use journal::faulty::Odds;
+use journal::{Faulty, FileJournal, FileOptions, Journal, MemoryJournal};
 
 use crate::suite::{self, Log};
 
@@ -27,7 +28,9 @@ macro_rules! contract {
 }
 
 contract!(memory, Memory::default());
-contract!(file, File::new());
+contract!(file, File::new(None));
+contract!(faulty_memory, FaultyMemory::default());
+contract!(faulty_file, File::new(Some(7)));
 
 #[derive(Default)]
 struct Memory(MemoryJournal);
@@ -46,17 +49,40 @@ impl Log for Memory {
     }
 }
 
+#[derive(Default)]
+struct FaultyMemory(MemoryJournal);
+
+impl Log for FaultyMemory {
+    fn openers(&self) -> [Arc<dyn Journal>; 2] {
+        [3, 4].map(|seed| {
+            let faulty = Faulty::seeded(self.0.clone(), seed, Odds::default());
+            Arc::new(faulty) as Arc<dyn Journal>
+        })
+    }
+
+    fn reopen(&mut self) -> Option<()> {
+        None
+    }
+
+    fn trim_grain(&self) -> u64 {
+        0
+    }
+}
+
 /// Small segments, so that every test crosses their borders.
 const SEGMENT: u64 = 8192;
 
+/// A log in files; with a seed, behind faults.
 struct File {
-    journal: Option<Arc<FileJournal>>,
+    seed: Option<u64>,
+    journal: Option<Arc<dyn Journal>>,
     dir: tempfile::TempDir,
 }
 
 impl File {
-    fn new() -> Self {
-        let mut file = Self { journal: None, dir: tempfile::tempdir().expect("a directory") };
+    fn new(seed: Option<u64>) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut file = Self { seed, journal: None, dir };
         file.reopen();
         file
     }
@@ -65,7 +91,7 @@ impl File {
 impl Log for File {
     fn openers(&self) -> [Arc<dyn Journal>; 2] {
         let journal = self.journal.clone().expect("open");
-        [Arc::clone(&journal) as Arc<dyn Journal>, journal]
+        [Arc::clone(&journal), journal]
     }
 
     fn reopen(&mut self) -> Option<()> {
@@ -75,7 +101,10 @@ impl Log for File {
         let options = FileOptions { segment_bytes: SEGMENT, ..FileOptions::default() };
         let (journal, opening) = FileJournal::open(self.dir.path(), options).expect("open");
         assert_eq!(opening.cut, None);
-        self.journal = Some(Arc::new(journal));
+        self.journal = Some(match self.seed {
+            None => Arc::new(journal),
+            Some(seed) => Arc::new(Faulty::seeded(journal, seed, Odds::default())),
+        });
         Some(())
     }
 
