@@ -70,6 +70,10 @@ pub(crate) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Option<Recovered>, 
         }
         segments.push_back(segment);
     }
+    let spare = dir.join(spare::SPARE);
+    if disk.exists(&spare) {
+        disk.remove(&spare).map_err(|error| failed("removing", &spare, &error))?;
+    }
     disk.sync_dir(dir).map_err(|error| failed("syncing", dir, &error))?;
     let tail = walk.sealed.as_ref().map_or(walk.next, |(slot, _)| *slot);
     let sealed = walk.sealed.map(|(_, successor)| successor);
@@ -83,15 +87,11 @@ pub(crate) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Option<Recovered>, 
     }))
 }
 
-/// The first slots of the segments there are, in order; a spare that was left is swept.
+/// The first slots of the segments there are, in order.
 fn firsts(disk: &dyn Disk, dir: &Path) -> Result<Vec<Slot>, JournalError> {
     let names = disk.list(dir).map_err(|error| failed("listing", dir, &error))?;
     let mut firsts = Vec::new();
     for name in names {
-        if name == spare::SPARE {
-            disk.remove(&dir.join(&name)).map_err(|error| failed("sweeping", dir, &error))?;
-            continue;
-        }
         match segment::slot_of(&name) {
             None => {}
             Some(Some(first)) if first.0 > 0 => firsts.push(first),
