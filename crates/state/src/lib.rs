@@ -3,15 +3,19 @@
 //! No clock, no randomness, no file, no network, no `async`: the same entries give the same state,
 //! byte for byte, on every replica and for ever.
 
+mod codec;
 mod command;
+mod entry;
 mod ids;
 mod outcome;
 mod range;
 
+pub use codec::DecodeError;
 pub use command::{
     AlarmAction, AlarmType, Command, Compare, CompareResult, CompareTarget, DeleteRange, Entry, Op,
     Put, Txn,
 };
+pub use entry::{EntryWriter, MAX_TXN_DEPTH};
 pub use ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
 pub use outcome::{Alarm, KeyValue, OpReply, Outcome, Refusal, Reply, TxnReply};
 pub use range::{KeyRange, RangeQuery, Sort, SortOrder, SortTarget};
