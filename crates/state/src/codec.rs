@@ -75,6 +75,11 @@ impl<'a> Reader<'a> {
         Ok(byte)
     }
 
+    pub(crate) fn fixed32(&mut self) -> Result<u32, DecodeError> {
+        let bytes = [self.byte()?, self.byte()?, self.byte()?, self.byte()?];
+        Ok(u32::from_le_bytes(bytes))
+    }
+
     pub(crate) fn unsigned(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {

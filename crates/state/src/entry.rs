@@ -13,6 +13,9 @@ use crate::codec::{DecodeError, Reader, put_unsigned};
 use crate::command::{Command, Entry};
 use crate::ids::{Epoch, Timestamp};
 
+pub(crate) use decode::alarm_type;
+pub(crate) use encode::alarm_number;
+
 const MAGIC: u8 = 0xe5;
 const FORMAT: u8 = 1;
 

@@ -33,7 +33,7 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
                 AlarmAction::Deactivate => 1,
             });
             put_unsigned(out, member.0);
-            out.put_u8(alarm_type(*alarm));
+            out.put_u8(alarm_number(*alarm));
         }
         Command::Claim { epoch, member } => {
             out.put_u8(tag::CLAIM);
@@ -44,7 +44,7 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
 }
 
 /// The number of an alarm, as in etcd's `AlarmType`.
-pub(crate) fn alarm_type(alarm: AlarmType) -> u8 {
+pub(crate) fn alarm_number(alarm: AlarmType) -> u8 {
     match alarm {
         AlarmType::NoSpace => 1,
         AlarmType::Corrupt => 2,
