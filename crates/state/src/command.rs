@@ -35,7 +35,8 @@ pub enum Command {
     Alarm {
         /// Which way.
         action: AlarmAction,
-        /// Whose alarm; 0 on deactivate means every member's.
+        /// Whose alarm. 0 is a member like any other, as in etcd: clients that mean every member's
+        /// name them one by one.
         member: MemberId,
         /// Which alarm.
         alarm: AlarmType,

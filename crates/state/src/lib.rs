@@ -3,17 +3,39 @@
 //! No clock, no randomness, no file, no network, no `async`: the same entries give the same state,
 //! byte for byte, on every replica and for ever.
 
+mod alarms;
+mod check;
+mod codec;
 mod command;
+mod compare;
+mod cost;
+mod digest;
+mod entry;
 mod ids;
+mod image;
+mod intervals;
+mod keyspace;
+mod lease;
 mod mvcc;
 mod outcome;
 mod range;
+mod source;
+mod state;
+mod txn;
 
+pub use check::check;
+pub use codec::DecodeError;
 pub use command::{
     AlarmAction, AlarmType, Command, Compare, CompareResult, CompareTarget, DeleteRange, Entry, Op,
     Put, Txn,
 };
+pub use digest::Digest;
+pub use entry::{EntryWriter, MAX_TXN_DEPTH};
 pub use ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
+pub use image::{Image, ImageError, ImageLoader};
+pub use lease::{LeaseInfo, MAX_LEASE_TTL};
 pub use mvcc::{Events, KeyspaceHash, KvRef, Loader, Mvcc, RangePage, Sizes, Unloadable, View};
 pub use outcome::{Alarm, KeyValue, OpReply, Outcome, Refusal, Reply, TxnReply};
 pub use range::{KeyRange, RangeQuery, Sort, SortOrder, SortTarget};
+pub use state::State;
+pub use txn::txn_read_only;

@@ -1,0 +1,128 @@
+//! The journal's bytes: how an [`Entry`] is written and read. `docs/format.md` draws them.
+//!
+//! Never changed in place: what a new version writes differently gets a new format number, and every
+//! number ever released stays readable.
+
+mod compare;
+mod decode;
+mod encode;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::codec::{DecodeError, Reader, put_unsigned};
+use crate::command::{Command, Entry};
+use crate::ids::{Epoch, Timestamp};
+
+pub(crate) use decode::alarm_type;
+pub(crate) use encode::alarm_number;
+
+const MAGIC: u8 = 0xe5;
+const FORMAT: u8 = 1;
+
+/// How many transactions may stand inside one another. A request that nests deeper is refused before it
+/// is ordered, and bytes that do are damaged.
+pub const MAX_TXN_DEPTH: usize = 256;
+
+/// The first byte of each command. [`END`](tag::END) closes the entry.
+mod tag {
+    pub(super) const END: u8 = 0;
+    pub(super) const PUT: u8 = 1;
+    pub(super) const DELETE_RANGE: u8 = 2;
+    pub(super) const TXN: u8 = 3;
+    pub(super) const COMPACT: u8 = 4;
+    pub(super) const LEASE_GRANT: u8 = 5;
+    pub(super) const LEASE_REVOKE: u8 = 6;
+    pub(super) const ALARM: u8 = 7;
+    pub(super) const CLAIM: u8 = 8;
+    /// Only inside a transaction.
+    pub(super) const RANGE: u8 = 9;
+    pub(super) const GREATEST: u8 = RANGE;
+}
+
+/// Writes an entry command by command, so that a batch need not be held twice.
+#[derive(Debug)]
+pub struct EntryWriter {
+    out: BytesMut,
+    commands: u64,
+}
+
+impl EntryWriter {
+    /// Begins an entry.
+    #[must_use]
+    pub fn new(epoch: Epoch, clock: Timestamp) -> Self {
+        let mut out = BytesMut::with_capacity(512);
+        out.put_u8(MAGIC);
+        out.put_u8(FORMAT);
+        put_unsigned(&mut out, epoch.0);
+        put_unsigned(&mut out, clock.0);
+        Self { out, commands: 0 }
+    }
+
+    /// Appends a command.
+    pub fn push(&mut self, command: &Command) {
+        encode::command(&mut self.out, command);
+        self.commands += 1;
+    }
+
+    /// How many commands it holds.
+    #[must_use]
+    pub fn commands(&self) -> u64 {
+        self.commands
+    }
+
+    /// How many bytes it holds so far; the end adds at most eleven.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Ends the entry.
+    #[must_use]
+    pub fn finish(mut self) -> Bytes {
+        self.out.put_u8(tag::END);
+        put_unsigned(&mut self.out, self.commands);
+        self.out.freeze()
+    }
+}
+
+impl Entry {
+    /// The entry's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut writer = EntryWriter::new(self.epoch, self.clock);
+        self.commands.iter().for_each(|command| writer.push(command));
+        writer.finish()
+    }
+
+    /// Reads an entry. Keys and values are slices of `bytes`.
+    ///
+    /// # Errors
+    /// [`DecodeError::Newer`] if a later version wrote it, [`DecodeError::Damaged`] if nobody did.
+    pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        if reader.byte()? != MAGIC {
+            return Err(DecodeError::Damaged { what: "not an entry", offset: 0 });
+        }
+        let format = reader.byte()?;
+        if format == 0 {
+            return Err(DecodeError::Damaged { what: "format 0", offset: 1 });
+        }
+        if format > FORMAT {
+            let (found, understood) = (u64::from(format), u64::from(FORMAT));
+            return Err(DecodeError::Newer { what: "entry format", found, understood, offset: 1 });
+        }
+        let epoch = Epoch(reader.unsigned()?);
+        let clock = Timestamp(reader.unsigned()?);
+        let mut commands = Vec::new();
+        while let Some(command) = decode::command(&mut reader)? {
+            commands.push(command);
+        }
+        if reader.unsigned()? != commands.len() as u64 {
+            return reader.damaged("the number of commands is not what was written");
+        }
+        if reader.remaining() != 0 {
+            return reader.damaged("something follows the end");
+        }
+        Ok(Self { epoch, clock, commands })
+    }
+}

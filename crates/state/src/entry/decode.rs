@@ -1,0 +1,153 @@
+//! Bytes to commands. Whatever the bytes, an answer and never a panic.
+
+use super::{MAX_TXN_DEPTH, compare, tag};
+use crate::codec::{DecodeError, Reader};
+use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Put, Txn};
+use crate::ids::{Epoch, LeaseId, MemberId, Revision};
+use crate::range::{KeyRange, RangeQuery, Sort, SortOrder, SortTarget};
+
+/// The next command; `None` at the end of the entry.
+pub(super) fn command(reader: &mut Reader<'_>) -> Result<Option<Command>, DecodeError> {
+    let at = reader.offset();
+    let command = match reader.byte()? {
+        tag::END => return Ok(None),
+        tag::PUT => Command::Put(put(reader)?),
+        tag::DELETE_RANGE => Command::DeleteRange(delete_range(reader)?),
+        tag::TXN => Command::Txn(txn(reader, 1)?),
+        tag::COMPACT => Command::Compact { revision: Revision(reader.signed()?) },
+        tag::LEASE_GRANT => {
+            Command::LeaseGrant { id: LeaseId(reader.signed()?), ttl: reader.signed()? }
+        }
+        tag::LEASE_REVOKE => Command::LeaseRevoke { id: LeaseId(reader.signed()?) },
+        tag::ALARM => alarm(reader)?,
+        tag::CLAIM => Command::Claim {
+            epoch: Epoch(reader.unsigned()?),
+            member: MemberId(reader.unsigned()?),
+        },
+        found => return Err(unknown(found, at)),
+    };
+    Ok(Some(command))
+}
+
+fn unknown(found: u8, offset: usize) -> DecodeError {
+    if found <= tag::GREATEST {
+        return DecodeError::Damaged { what: "a command out of place", offset };
+    }
+    let (found, understood) = (u64::from(found), u64::from(tag::GREATEST));
+    DecodeError::Newer { what: "command", found, understood, offset }
+}
+
+fn alarm(reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
+    let action = match reader.byte()? {
+        0 => AlarmAction::Activate,
+        1 => AlarmAction::Deactivate,
+        _ => return reader.damaged("no such alarm action"),
+    };
+    let member = MemberId(reader.unsigned()?);
+    Ok(Command::Alarm { action, member, alarm: alarm_type(reader)? })
+}
+
+/// See [`encode::alarm_type`](super::encode::alarm_type).
+pub(crate) fn alarm_type(reader: &mut Reader<'_>) -> Result<AlarmType, DecodeError> {
+    match reader.byte()? {
+        1 => Ok(AlarmType::NoSpace),
+        2 => Ok(AlarmType::Corrupt),
+        _ => reader.damaged("no such alarm"),
+    }
+}
+
+fn put(reader: &mut Reader<'_>) -> Result<Put, DecodeError> {
+    let [prev_kv, ignore_value, ignore_lease, with_lease] = flags(reader)?;
+    let key = reader.string()?;
+    let value = reader.string()?;
+    let lease = if with_lease { LeaseId(reader.signed()?) } else { LeaseId::NONE };
+    Ok(Put { key, value, lease, prev_kv, ignore_value, ignore_lease })
+}
+
+fn delete_range(reader: &mut Reader<'_>) -> Result<DeleteRange, DecodeError> {
+    let [prev_kv, ..] = flags(reader)?;
+    Ok(DeleteRange { range: key_range(reader)?, prev_kv })
+}
+
+fn txn(reader: &mut Reader<'_>, depth: usize) -> Result<Txn, DecodeError> {
+    if depth > MAX_TXN_DEPTH {
+        return reader.damaged("transactions nested too deeply");
+    }
+    let compare = list(reader, compare::decode)?;
+    let success = list(reader, |reader| op(reader, depth))?;
+    let failure = list(reader, |reader| op(reader, depth))?;
+    Ok(Txn { compare, success, failure })
+}
+
+fn op(reader: &mut Reader<'_>, depth: usize) -> Result<Op, DecodeError> {
+    let at = reader.offset();
+    match reader.byte()? {
+        tag::RANGE => Ok(Op::Range(range(reader)?)),
+        tag::PUT => Ok(Op::Put(put(reader)?)),
+        tag::DELETE_RANGE => Ok(Op::DeleteRange(delete_range(reader)?)),
+        tag::TXN => Ok(Op::Txn(txn(reader, depth + 1)?)),
+        found => Err(unknown(found, at)),
+    }
+}
+
+fn list<T>(
+    reader: &mut Reader<'_>,
+    mut item: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = reader.count()?;
+    let mut items = Vec::with_capacity(count.min(128));
+    for _ in 0..count {
+        items.push(item(reader)?);
+    }
+    Ok(items)
+}
+
+fn range(reader: &mut Reader<'_>) -> Result<RangeQuery, DecodeError> {
+    let [keys_only, count_only, bounded, _] = flags(reader)?;
+    let mut query = RangeQuery {
+        range: key_range(reader)?,
+        revision: Revision(reader.signed()?),
+        limit: reader.signed()?,
+        sort: sort(reader)?,
+        keys_only,
+        count_only,
+        ..RangeQuery::default()
+    };
+    if bounded {
+        query.min_mod_revision = Revision(reader.signed()?);
+        query.max_mod_revision = Revision(reader.signed()?);
+        query.min_create_revision = Revision(reader.signed()?);
+        query.max_create_revision = Revision(reader.signed()?);
+    }
+    Ok(query)
+}
+
+fn sort(reader: &mut Reader<'_>) -> Result<Sort, DecodeError> {
+    let order = match reader.byte()? {
+        0 => SortOrder::None,
+        1 => SortOrder::Ascend,
+        2 => SortOrder::Descend,
+        _ => return reader.damaged("no such sort order"),
+    };
+    let target = match reader.byte()? {
+        0 => SortTarget::Key,
+        1 => SortTarget::Version,
+        2 => SortTarget::Create,
+        3 => SortTarget::Mod,
+        4 => SortTarget::Value,
+        _ => return reader.damaged("no such sort target"),
+    };
+    Ok(Sort { order, target })
+}
+
+pub(super) fn key_range(reader: &mut Reader<'_>) -> Result<KeyRange, DecodeError> {
+    Ok(KeyRange { key: reader.string()?, range_end: reader.string()? })
+}
+
+fn flags(reader: &mut Reader<'_>) -> Result<[bool; 4], DecodeError> {
+    let flags = reader.byte()?;
+    if flags >= 1 << 4 {
+        return reader.damaged("no such flag");
+    }
+    Ok([0, 1, 2, 3].map(|bit| flags & (1 << bit) != 0))
+}

@@ -1,0 +1,127 @@
+//! Commands to bytes.
+
+use bytes::{BufMut, BytesMut};
+
+use super::{compare, tag};
+use crate::codec::{put_signed, put_string, put_unsigned};
+use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Put, Txn};
+use crate::ids::LeaseId;
+use crate::range::{KeyRange, RangeQuery, SortOrder, SortTarget};
+
+pub(super) fn command(out: &mut BytesMut, command: &Command) {
+    match command {
+        Command::Put(put) => self::put(out, put),
+        Command::DeleteRange(delete) => delete_range(out, delete),
+        Command::Txn(txn) => self::txn(out, txn),
+        Command::Compact { revision } => {
+            out.put_u8(tag::COMPACT);
+            put_signed(out, revision.0);
+        }
+        Command::LeaseGrant { id, ttl } => {
+            out.put_u8(tag::LEASE_GRANT);
+            put_signed(out, id.0);
+            put_signed(out, *ttl);
+        }
+        Command::LeaseRevoke { id } => {
+            out.put_u8(tag::LEASE_REVOKE);
+            put_signed(out, id.0);
+        }
+        Command::Alarm { action, member, alarm } => {
+            out.put_u8(tag::ALARM);
+            out.put_u8(match action {
+                AlarmAction::Activate => 0,
+                AlarmAction::Deactivate => 1,
+            });
+            put_unsigned(out, member.0);
+            out.put_u8(alarm_number(*alarm));
+        }
+        Command::Claim { epoch, member } => {
+            out.put_u8(tag::CLAIM);
+            put_unsigned(out, epoch.0);
+            put_unsigned(out, member.0);
+        }
+    }
+}
+
+/// The number of an alarm, as in etcd's `AlarmType`.
+pub(crate) fn alarm_number(alarm: AlarmType) -> u8 {
+    match alarm {
+        AlarmType::NoSpace => 1,
+        AlarmType::Corrupt => 2,
+    }
+}
+
+fn put(out: &mut BytesMut, put: &Put) {
+    let with_lease = put.lease != LeaseId::NONE;
+    out.put_u8(tag::PUT);
+    out.put_u8(flags([put.prev_kv, put.ignore_value, put.ignore_lease, with_lease]));
+    put_string(out, &put.key);
+    put_string(out, &put.value);
+    if with_lease {
+        put_signed(out, put.lease.0);
+    }
+}
+
+fn delete_range(out: &mut BytesMut, delete: &DeleteRange) {
+    out.put_u8(tag::DELETE_RANGE);
+    out.put_u8(flags([delete.prev_kv, false, false, false]));
+    key_range(out, &delete.range);
+}
+
+fn txn(out: &mut BytesMut, txn: &Txn) {
+    out.put_u8(tag::TXN);
+    put_unsigned(out, txn.compare.len() as u64);
+    txn.compare.iter().for_each(|condition| compare::encode(out, condition));
+    for branch in [&txn.success, &txn.failure] {
+        put_unsigned(out, branch.len() as u64);
+        branch.iter().for_each(|operation| op(out, operation));
+    }
+}
+
+fn op(out: &mut BytesMut, op: &Op) {
+    match op {
+        Op::Range(query) => range(out, query),
+        Op::Put(put) => self::put(out, put),
+        Op::DeleteRange(delete) => delete_range(out, delete),
+        Op::Txn(txn) => self::txn(out, txn),
+    }
+}
+
+fn range(out: &mut BytesMut, query: &RangeQuery) {
+    let bounds = [
+        query.min_mod_revision,
+        query.max_mod_revision,
+        query.min_create_revision,
+        query.max_create_revision,
+    ];
+    let bounded = bounds.iter().any(|bound| bound.0 != 0);
+    out.put_u8(tag::RANGE);
+    out.put_u8(flags([query.keys_only, query.count_only, bounded, false]));
+    key_range(out, &query.range);
+    put_signed(out, query.revision.0);
+    put_signed(out, query.limit);
+    out.put_u8(match query.sort.order {
+        SortOrder::None => 0,
+        SortOrder::Ascend => 1,
+        SortOrder::Descend => 2,
+    });
+    out.put_u8(match query.sort.target {
+        SortTarget::Key => 0,
+        SortTarget::Version => 1,
+        SortTarget::Create => 2,
+        SortTarget::Mod => 3,
+        SortTarget::Value => 4,
+    });
+    if bounded {
+        bounds.iter().for_each(|bound| put_signed(out, bound.0));
+    }
+}
+
+pub(super) fn key_range(out: &mut BytesMut, range: &KeyRange) {
+    put_string(out, &range.key);
+    put_string(out, &range.range_end);
+}
+
+fn flags(set: [bool; 4]) -> u8 {
+    set.iter().enumerate().map(|(bit, on)| u8::from(*on) << bit).sum()
+}

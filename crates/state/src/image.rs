@@ -1,0 +1,203 @@
+//! A checkpoint's bytes, without the file: the whole state, pinned, cut into blocks. `docs/format.md`
+//! draws them. Made on any thread while the machine goes on.
+
+mod block;
+mod load;
+
+use std::fmt;
+use std::iter::Peekable;
+
+use bytes::{BufMut, Bytes};
+
+use crate::codec::{DecodeError, put_signed, put_unsigned};
+use crate::digest::{self, Digest};
+use crate::entry::alarm_number;
+use crate::ids::{Epoch, LeaseId, ModRevision, Position, Revision, Timestamp};
+use crate::mvcc::{KvRef, View};
+use crate::outcome::Alarm;
+use crate::state::State;
+use block::{Kind, record};
+
+pub use load::ImageLoader;
+
+const MAGIC: &[u8; 8] = b"MERIDIAN";
+const FORMAT: u64 = 1;
+/// A block is closed when it has so many bytes.
+const BLOCK: usize = 1 << 20;
+
+/// A state pinned at a position.
+pub struct Image {
+    pub(crate) position: Position,
+    pub(crate) epoch: Epoch,
+    pub(crate) clock: Timestamp,
+    pub(crate) alarms: Vec<Alarm>,
+    /// By id. What is attached follows from the keys.
+    pub(crate) leases: Vec<(LeaseId, i64)>,
+    pub(crate) view: View,
+}
+
+/// Why an image could not be read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageError {
+    /// A block is damaged or newer; the offset counts from the beginning of the image.
+    Block(DecodeError),
+    /// Every block is sound, but together they are not the state that was written.
+    Digest {
+        /// What the image says.
+        written: Digest,
+        /// What was loaded.
+        loaded: Digest,
+    },
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block(error) => write!(f, "image: {error}"),
+            Self::Digest { written, loaded } => {
+                write!(f, "image: written with digest {written}, loaded with {loaded}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ImageError {}
+
+impl From<DecodeError> for ImageError {
+    fn from(error: DecodeError) -> Self {
+        Self::Block(error)
+    }
+}
+
+impl Image {
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            position: state.position,
+            epoch: state.epoch,
+            clock: state.clock,
+            alarms: state.alarms().collect(),
+            leases: state.leases().collect(),
+            view: state.view(),
+        }
+    }
+
+    /// The newest entry it holds.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// See [`State::digest`].
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let keys = self.view.hash(Revision(0)).expect("the newest revision can be read");
+        Digest { keys: keys.hash, rest: digest::rest(self) }
+    }
+
+    /// The bytes, in blocks of about a mebibyte, each made when it is asked for.
+    pub fn chunks(&self) -> impl Iterator<Item = Bytes> + '_ {
+        Chunks { image: self, stage: Stage::Header }
+    }
+
+    fn header(&self) -> Bytes {
+        let mut out = block::begin(256);
+        out.put_slice(MAGIC);
+        put_unsigned(&mut out, FORMAT);
+        put_unsigned(&mut out, self.position.0);
+        put_unsigned(&mut out, self.epoch.0);
+        put_unsigned(&mut out, self.clock.0);
+        put_signed(&mut out, self.view.revision().0);
+        put_signed(&mut out, self.view.compact_revision().0);
+        put_unsigned(&mut out, self.alarms.len() as u64);
+        for alarm in &self.alarms {
+            put_unsigned(&mut out, alarm.member.0);
+            out.put_u8(alarm_number(alarm.alarm));
+        }
+        block::finish(out, Kind::Header)
+    }
+
+    fn leases(&self, from: usize) -> (Bytes, usize) {
+        let mut out = block::begin(BLOCK.min(16 + 20 * (self.leases.len() - from)));
+        let mut next = from;
+        while next < self.leases.len() && out.len() < BLOCK {
+            let (id, ttl) = self.leases[next];
+            put_signed(&mut out, id.0);
+            put_signed(&mut out, ttl);
+            next += 1;
+        }
+        (block::finish(out, Kind::Leases), next)
+    }
+
+    fn trailer(&self, records: u64) -> Bytes {
+        let digest = self.digest();
+        let mut out = block::begin(64);
+        put_unsigned(&mut out, records);
+        put_unsigned(&mut out, self.leases.len() as u64);
+        out.put_u32_le(digest.keys);
+        out.put_u32_le(digest.rest);
+        block::finish(out, Kind::Trailer)
+    }
+}
+
+/// The blocks in their order: header, leases, records, trailer.
+struct Chunks<'a> {
+    image: &'a Image,
+    stage: Stage<'a>,
+}
+
+enum Stage<'a> {
+    Header,
+    Leases { next: usize },
+    Records { rest: Peekable<Box<dyn Iterator<Item = KvRef<'a>> + 'a>>, count: u64 },
+    Done,
+}
+
+impl Iterator for Chunks<'_> {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let image = self.image;
+        match &mut self.stage {
+            Stage::Header => {
+                self.stage = Stage::Leases { next: 0 };
+                Some(image.header())
+            }
+            Stage::Leases { next } if *next < image.leases.len() => {
+                let block;
+                (block, *next) = image.leases(*next);
+                Some(block)
+            }
+            Stage::Leases { .. } => {
+                let rest: Box<dyn Iterator<Item = _>> = Box::new(image.view.records());
+                self.stage = Stage::Records { rest: rest.peekable(), count: 0 };
+                self.next()
+            }
+            Stage::Records { rest, count } => {
+                if rest.peek().is_some() {
+                    return Some(records(rest, count));
+                }
+                let trailer = image.trailer(*count);
+                self.stage = Stage::Done;
+                Some(trailer)
+            }
+            Stage::Done => None,
+        }
+    }
+}
+
+fn records<'a>(rest: &mut impl Iterator<Item = KvRef<'a>>, count: &mut u64) -> Bytes {
+    let mut out = block::begin(BLOCK + BLOCK / 16);
+    let mut last = ModRevision::default();
+    while out.len() < BLOCK {
+        let Some(kv) = rest.next() else { break };
+        record::encode(&mut out, &mut last, &kv);
+        *count += 1;
+    }
+    block::finish(out, Kind::Records)
+}

@@ -1,0 +1,180 @@
+//! An image back into a state. Damaged bytes are an error that says where; nothing is repaired.
+
+use bytes::{Bytes, BytesMut};
+
+use super::block::{self, Kind, record};
+use super::{FORMAT, ImageError, MAGIC};
+use crate::codec::{DecodeError, Reader};
+use crate::digest::Digest;
+use crate::entry::alarm_type;
+use crate::ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
+use crate::keyspace::Keyspace;
+use crate::mvcc::Loader;
+use crate::outcome::Alarm;
+use crate::state::State;
+
+/// Takes an image's bytes in any portions and gives the state back.
+#[derive(Default)]
+pub struct ImageLoader {
+    unread: BytesMut,
+    /// How many bytes went before `unread`.
+    offset: usize,
+    state: State,
+    keys: Option<Loader>,
+    records: u64,
+    /// The versions that name a lease, overwritten ones among them.
+    leased: Vec<ModRevision>,
+    written: Option<Digest>,
+}
+
+impl ImageLoader {
+    /// Before the first byte.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next portion.
+    ///
+    /// # Errors
+    /// What is wrong with it; the loader is of no use afterwards.
+    pub fn push(&mut self, portion: &[u8]) -> Result<(), ImageError> {
+        self.unread.extend_from_slice(portion);
+        while let Some((kind, payload)) = block::take(&mut self.unread, self.offset)? {
+            let begin = self.offset + block::HEAD;
+            self.block(kind, &payload).map_err(|error| shift(error, begin))?;
+            self.offset = begin + payload.len();
+        }
+        Ok(())
+    }
+
+    /// The state, if the image was whole.
+    ///
+    /// # Errors
+    /// It ends too early, or is not the state that was written.
+    pub fn finish(mut self) -> Result<State, ImageError> {
+        let offset = self.offset + self.unread.len();
+        let whole = self.unread.is_empty();
+        let (Some(written), true) = (self.written, whole) else {
+            return Err(DecodeError::Damaged { what: "it ends too early", offset }.into());
+        };
+        let loaded = self.state.digest();
+        if written != loaded {
+            return Err(ImageError::Digest { written, loaded });
+        }
+        Ok(std::mem::take(&mut self.state))
+    }
+
+    fn block(&mut self, kind: Kind, payload: &Bytes) -> Result<(), DecodeError> {
+        let mut reader = Reader::new(payload);
+        if self.written.is_some() {
+            return reader.damaged("something follows the end");
+        }
+        match (kind, self.keys.is_some()) {
+            (Kind::Header, false) => self.header(&mut reader)?,
+            (Kind::Leases, true) => self.leases(&mut reader)?,
+            (Kind::Records, true) => self.records(&mut reader)?,
+            (Kind::Trailer, true) => self.trailer(&mut reader)?,
+            _ => return reader.damaged("a block out of place"),
+        }
+        if reader.remaining() != 0 {
+            return reader.damaged("a block with something left over");
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        for expected in MAGIC {
+            if reader.byte()? != *expected {
+                return reader.damaged("not an image");
+            }
+        }
+        let offset = reader.offset();
+        let found = reader.unsigned()?;
+        if found > FORMAT {
+            let what = "image format";
+            return Err(DecodeError::Newer { what, found, understood: FORMAT, offset });
+        }
+        self.state.position = Position(reader.unsigned()?);
+        self.state.epoch = Epoch(reader.unsigned()?);
+        self.state.clock = Timestamp(reader.unsigned()?);
+        let revision = Revision(reader.signed()?);
+        let compact_revision = Revision(reader.signed()?);
+        let bounds = Revision::NEVER_COMPACTED..=revision;
+        if revision < Revision::FIRST || !bounds.contains(&compact_revision) {
+            return reader.damaged("revisions that cannot be");
+        }
+        for _ in 0..reader.count()? {
+            let member = MemberId(reader.unsigned()?);
+            self.state.alarms.raise(Alarm { member, alarm: alarm_type(reader)? });
+        }
+        self.keys = Some(Loader::new(revision, compact_revision));
+        Ok(())
+    }
+
+    fn leases(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        while reader.remaining() > 0 {
+            let id = LeaseId(reader.signed()?);
+            let ttl = reader.signed()?;
+            if self.state.keyspace.leases.grant(id, ttl).is_err() {
+                return reader.damaged("a lease that cannot be");
+            }
+        }
+        Ok(())
+    }
+
+    fn records(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let mut last = ModRevision::default();
+        let Some(keys) = &mut self.keys else { return reader.damaged("records before the header") };
+        while reader.remaining() > 0 {
+            let record = record::decode(reader, &mut last)?;
+            let kv = record.as_kv();
+            if kv.key.is_empty() || keys.push(&kv).is_err() {
+                return reader.damaged("a record that cannot be");
+            }
+            if kv.lease != LeaseId::NONE {
+                self.leased.push(kv.at());
+            }
+            self.records += 1;
+        }
+        Ok(())
+    }
+
+    fn trailer(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let records = reader.unsigned()?;
+        let leases = reader.unsigned()?;
+        if records != self.records || leases != self.state.lease_count() as u64 {
+            return reader.damaged("records or leases are missing");
+        }
+        let Some(keys) = self.keys.take() else { return reader.damaged("no header") };
+        self.state.keyspace.mvcc = keys.finish();
+        self.attach(reader)?;
+        self.written = Some(Digest { keys: reader.fixed32()?, rest: reader.fixed32()? });
+        Ok(())
+    }
+
+    /// A key belongs to the lease that its newest version names.
+    fn attach(&mut self, reader: &Reader<'_>) -> Result<(), DecodeError> {
+        let Keyspace { mvcc, leases } = &mut self.state.keyspace;
+        for at in self.leased.drain(..) {
+            let Some(kv) = mvcc.record(at) else { continue };
+            if mvcc.get(kv.key).is_none_or(|newest| newest.at() != at) {
+                continue;
+            }
+            if !leases.exists(kv.lease) {
+                return reader.damaged("a key on a lease that is not there");
+            }
+            leases.attach(kv.key, LeaseId::NONE, kv.lease);
+        }
+        Ok(())
+    }
+}
+
+fn shift(error: DecodeError, by: usize) -> DecodeError {
+    match error {
+        DecodeError::Newer { what, found, understood, offset } => {
+            DecodeError::Newer { what, found, understood, offset: offset + by }
+        }
+        DecodeError::Damaged { what, offset } => DecodeError::Damaged { what, offset: offset + by },
+    }
+}
