@@ -1,1 +1,3 @@
 //! The one writer: order, journal, apply, publish, reply. Watches and leases around it.
+
+pub mod watch;
