@@ -4,12 +4,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use state::{KeyRange, Revision};
+use state::{KeyRange, Revision, View};
 
 use super::change::Batch;
 use super::index::{Index, Member, Place, Slot, Tag};
 use super::queue::Straggler;
-use super::view::View;
 
 /// Revisions with events for somebody, and so the most that one response holds; etcd's number.
 const REVISIONS_AT_ONCE: usize = 1000;
@@ -138,7 +137,8 @@ impl Behind {
         let mut spent = Spent::default();
         let mut current = Revision(from.0 - 1);
         let mut matched = false;
-        for record in view.events(from) {
+        let events = view.events(from).expect("who lost the revision to compaction is not here");
+        for record in events {
             if record.mod_revision != current {
                 if spent.enough(bytes) {
                     return current;

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use state::{KeyValue, LeaseId, Revision};
+use state::{KeyValue, KvRef, LeaseId, Revision, View};
 
 use super::index::Tag;
-use super::view::{KvRef, View};
 
 /// What happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
-use state::Revision;
+use state::{Revision, View};
 use tokio::sync::watch::Receiver;
 
 use super::queue::{Queue, QueueLimits, Tally};
 use super::registry::Registry;
-use super::view::View;
 use super::{Options, Stream};
 
 /// What the hub and its streams share. Lock order: the registry, then a queue.
-#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) registry: Mutex<Registry>,
     pub(super) published: Receiver<Arc<View>>,
@@ -34,7 +32,7 @@ impl Shared {
 }
 
 /// A handle to one engine's watches. Clones are cheap and equal.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Hub {
     shared: Arc<Shared>,
 }
@@ -83,8 +81,15 @@ impl Hub {
         Stream::new(self.shared.clone(), key, queue)
     }
 
-    /// Up to which revision events have been handed out. Whoever removes history for good should not
-    /// pass this: a watcher that is up to date would be told that it was compacted.
+    /// To be called before a compaction is applied, with the state as it is then. What was written before it
+    /// but not handed out yet is then read from there, so that a watcher that was up to date gets it, as
+    /// in etcd, where events go out with the write. Without this call such a watcher is told that
+    /// it was compacted. Nothing of `view` goes out before it has been published.
+    pub fn before_compaction(&self, view: Arc<View>) {
+        self.shared.registry.lock().pin(view);
+    }
+
+    /// Up to which revision events have been handed out.
     #[must_use]
     pub fn seen(&self) -> Revision {
         self.shared.registry.lock().seen()

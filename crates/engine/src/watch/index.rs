@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use slab::Slab;
-use state::{KeyRange, Revision};
+use state::{KeyRange, KvRef, Revision, View};
 
 use super::change::{Batch, Change};
 use super::intervals::Intervals;
-use super::view::{KvRef, View};
 
 /// A watcher's place in the registry, for its whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

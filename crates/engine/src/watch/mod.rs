@@ -20,13 +20,10 @@ mod registry;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod view;
 
 pub use change::{Event, EventKind};
 pub use hub::{Counts, Hub};
 pub use stream::Stream;
-#[doc(hidden)]
-pub use view::{KvRef, Record, View};
 
 /// The watch id of what concerns no watcher, or all of a stream's.
 pub const NO_WATCH: i64 = -1;

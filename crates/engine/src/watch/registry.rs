@@ -1,20 +1,22 @@
 //! All streams and watchers of one engine, behind the hub's one lock: who is up to date, and how a new view's
 //! revisions reach them. Never waits, never reads more history than the newest revisions.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use slab::Slab;
-use state::{KeyRange, Revision};
+use state::{KeyRange, Revision, View};
 
 use super::change::Batch;
 use super::index::{Index, Member, Place, Slot, Tag};
 use super::queue::{Queue, Straggler};
-use super::view::View;
 
 /// After so much of any of these the hub lets go of the lock and of its thread.
 const REVISIONS_AT_ONCE: usize = 512;
 const PARCELS_AT_ONCE: usize = 16_384;
 const BYTES_AT_ONCE: usize = 8 << 20;
+/// Views kept for what compactions will take from the next.
+const MAX_PINNED: usize = 8;
 
 #[derive(Debug)]
 struct Watcher {
@@ -39,7 +41,6 @@ struct Feed {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Registry {
     index: Index,
     watchers: Slab<Watcher>,
@@ -49,6 +50,8 @@ pub(super) struct Registry {
     synced: usize,
     /// Feeds with something in their outbox.
     laden: Vec<usize>,
+    /// What was to be seen before a compaction that the hub has not come to.
+    pinned: VecDeque<Arc<View>>,
     /// Streams to wake when `seen` has moved.
     waiting: Vec<usize>,
     closed: bool,
@@ -63,6 +66,7 @@ impl Registry {
             seen,
             synced: 0,
             laden: Vec::new(),
+            pinned: VecDeque::new(),
             waiting: Vec::new(),
             closed: false,
         }
@@ -152,8 +156,31 @@ impl Registry {
         }
     }
 
-    /// Hands the view's new revisions out, or a piece of them. Says whether that was all.
-    pub(super) fn advance(&mut self, view: &View) -> bool {
+    /// Keeps a view from which to hand out what a compaction is about to take from the next one. With too
+    /// many of them the oldest goes, and who needed it is told that it was compacted.
+    pub(super) fn pin(&mut self, view: Arc<View>) {
+        if view.revision() > self.seen {
+            if self.pinned.len() == MAX_PINNED {
+                self.pinned.pop_front();
+            }
+            self.pinned.push_back(view);
+        }
+    }
+
+    /// Hands the published view's new revisions out, or a piece of them. Says whether that was all.
+    pub(super) fn advance(&mut self, published: &View) -> bool {
+        // Never from a view that is ahead of the published one: nobody may see that yet.
+        let due = |pinned: &&Arc<View>| pinned.revision() <= published.revision();
+        if let Some(pinned) = self.pinned.front().filter(due).cloned() {
+            if self.advance_to(&pinned) {
+                self.pinned.pop_front();
+            }
+            return false;
+        }
+        self.advance_to(published)
+    }
+
+    fn advance_to(&mut self, view: &View) -> bool {
         if view.revision() > self.seen {
             if self.index.is_empty() {
                 self.seen = view.revision();
@@ -175,8 +202,10 @@ impl Registry {
     /// Fills the outboxes; the revision up to which it came.
     fn gather(&mut self, view: &View) -> Revision {
         let (mut revisions, mut parcels, mut bytes) = (0, 0, 0);
-        let mut current = self.seen;
-        for record in view.events(self.seen.next()) {
+        let from = self.seen.next().max(view.compact_revision());
+        let mut current = Revision(from.0 - 1);
+        let events = view.events(from).expect("it begins where history does");
+        for record in events {
             if record.mod_revision != current {
                 parcels += self.address(current);
                 revisions += 1;

@@ -50,7 +50,6 @@ struct Watch {
 }
 
 /// A stream of watches. Dropping it ends them.
-#[derive(Debug)]
 pub struct Stream {
     shared: Arc<Shared>,
     key: usize,
