@@ -5,6 +5,7 @@
 
 mod command;
 mod ids;
+mod mvcc;
 mod outcome;
 mod range;
 
@@ -13,5 +14,6 @@ pub use command::{
     Put, Txn,
 };
 pub use ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
+pub use mvcc::{Events, KeyspaceHash, KvRef, Loader, Mvcc, RangePage, Sizes, Unloadable, View};
 pub use outcome::{Alarm, KeyValue, OpReply, Outcome, Refusal, Reply, TxnReply};
 pub use range::{KeyRange, RangeQuery, Sort, SortOrder, SortTarget};
