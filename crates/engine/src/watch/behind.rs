@@ -106,8 +106,7 @@ impl Behind {
                     continue;
                 }
                 let whole = batch.first().is_some_and(|first| first >= member.from);
-                let batch =
-                    if whole { batch.clone() } else { Arc::new(batch.since(member.from)) };
+                let batch = if whole { batch.clone() } else { Arc::new(batch.since(member.from)) };
                 if batch.concerns(&member.tag) {
                     batches.push((member.tag, batch));
                 }

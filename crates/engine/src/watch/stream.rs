@@ -186,6 +186,12 @@ impl Stream {
         }
     }
 
+    /// How many records of history were read for its watchers, ever.
+    #[cfg(test)]
+    pub(super) fn history_read(&self) -> u64 {
+        self.behind.scanned()
+    }
+
     fn admit(&mut self, watch_id: i64, range: KeyRange, create: &Create) {
         let tag = Tag {
             watch_id,

@@ -57,7 +57,10 @@ async fn one_revision_is_one_response() {
     store.write(&[(b"a", None)]);
     store.publish();
     let response = soon(&mut stream).await;
-    assert_eq!((response.revision, what(&response)), (Revision(2), vec![put("a", "1"), put("b", "2")]));
+    assert_eq!(
+        (response.revision, what(&response)),
+        (Revision(2), vec![put("a", "1"), put("b", "2")])
+    );
     let response = soon(&mut stream).await;
     assert_eq!((response.revision, what(&response)), (Revision(3), vec![deleted("a")]));
 }
@@ -134,7 +137,10 @@ async fn the_past_comes_in_one_piece_and_the_present_after_it() {
     let mut stream = store.hub.stream();
     created(&mut stream, on("a", "").start(3)).await;
     let response = soon(&mut stream).await;
-    assert_eq!((response.revision, what(&response)), (Revision(4), vec![put("a", "2"), put("a", "3")]));
+    assert_eq!(
+        (response.revision, what(&response)),
+        (Revision(4), vec![put("a", "2"), put("a", "3")])
+    );
     store.put("a", "4");
     assert_eq!(what(&soon(&mut stream).await), [put("a", "4")]);
     assert_eq!(store.hub.counts().slow_watchers, 0);
@@ -320,8 +326,9 @@ async fn cancelling() {
     assert_eq!(soon(&mut stream).await.watch_id, 1);
     assert_quiet(&mut stream).await;
     // While it is behind.
-    created(&mut stream, on("a", "").start(1)).await;
+    stream.create(on("a", "").start(1));
     stream.cancel(2);
+    assert!(soon(&mut stream).await.created);
     assert!(soon(&mut stream).await.canceled);
     assert_quiet(&mut stream).await;
     assert_eq!(store.hub.counts().watchers, 1);
@@ -352,8 +359,9 @@ async fn fragments_follow_each_other_and_the_last_is_marked() {
     let mut plain = pieces.iter().filter(|piece| piece.0 == 1);
     assert_eq!(plain.next(), Some(&(1, "abcde".into(), false)));
     let cut: Vec<_> = pieces.iter().filter(|piece| piece.0 == 0).collect();
-    let expected: Vec<(i64, String, bool)> =
-        [("ab", true), ("c", true), ("d", true), ("e", false)].map(|(k, f)| (0, k.into(), f)).into();
+    let expected: Vec<(i64, String, bool)> = [("ab", true), ("c", true), ("d", true), ("e", false)]
+        .map(|(k, f)| (0, k.into(), f))
+        .into();
     assert_eq!(cut, expected.iter().collect::<Vec<_>>());
     let first = pieces.iter().position(|piece| piece.0 == 0).unwrap();
     assert!(pieces[first..first + 4].iter().all(|piece| piece.0 == 0), "{pieces:?}");
