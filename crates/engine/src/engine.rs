@@ -85,8 +85,7 @@ impl Engine {
         let writer = Writer::new(state, Arc::clone(&shared), journal, archivist);
         let engine = Self { shared, hub };
         let compactor = Box::pin(compactor::run(engine.clone(), habit));
-        let tasks =
-            Tasks { writer: Box::pin(writer.run()), watches: Box::pin(watches), compactor };
+        let tasks = Tasks { writer: Box::pin(writer.run()), watches: Box::pin(watches), compactor };
         Ok((engine, tasks))
     }
 
@@ -112,7 +111,7 @@ impl Engine {
     /// # Errors
     /// See [`Fault`]. Dropping the future does not take the command back.
     pub async fn commit(&self, command: Command) -> Result<Outcome, Fault> {
-        let size = command.size_hint();
+        let size = command.size();
         let outcome = self.shared.inbox.push(command, size)?;
         outcome.await.unwrap_or(Err(Fault::Stopped))
     }
@@ -199,10 +198,10 @@ impl Engine {
     ) -> Result<Option<LeaseStatus>, Fault> {
         let found = self
             .ask(move |state| {
-                state.lease(id).map(|lease| {
-                    let keys = if with_keys { lease.keys() } else { Vec::new() };
-                    (lease.ttl(), keys)
-                })
+                if with_keys {
+                    return state.lease(id).map(|lease| (lease.ttl, lease.keys));
+                }
+                state.lease_ttl(id).map(|ttl| (ttl, Vec::new()))
             })
             .await?;
         let remaining = self.shared.leases.remaining(id, self.shared.clock.monotonic());

@@ -93,11 +93,6 @@ impl Inbox {
         self.wake.notified().await;
     }
 
-    /// Wakes the writer without a request.
-    pub(crate) fn nudge(&self) {
-        self.wake.notify_one();
-    }
-
     /// Refuses everything from now on.
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;

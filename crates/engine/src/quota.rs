@@ -35,7 +35,7 @@ impl Quota {
             match (command, &outcome.result) {
                 (Command::Alarm { action: AlarmAction::Activate, .. }, Ok(_)) => {
                     self.freed = false;
-                    let near = state.in_use_bytes().saturating_add(NEAR);
+                    let near = state.sizes().in_use.saturating_add(NEAR);
                     self.by_hand = self.limit.is_none_or(|limit| near < limit);
                 }
                 (Command::LeaseRevoke { .. } | Command::Compact { .. }, Ok(_))
@@ -53,11 +53,11 @@ impl Quota {
             return None;
         }
         let fits = |bytes: u64| self.limit.is_none_or(|limit| bytes < limit);
-        let command = if fits(state.in_use_bytes()) {
-            tracing::info!(in_use = state.in_use_bytes(), "there is room again, NOSPACE ends");
+        let command = if fits(state.sizes().in_use) {
+            tracing::info!(in_use = state.sizes().in_use, "there is room again, NOSPACE ends");
             let action = AlarmAction::Deactivate;
             Command::Alarm { action, member, alarm: AlarmType::NoSpace }
-        } else if fits(state.live_bytes()) && state.compact_revision() < state.revision() {
+        } else if fits(state.sizes().live) && state.compact_revision() < state.revision() {
             let revision: Revision = state.revision();
             tracing::info!(%revision, "compacting, since keys were deleted to make room");
             Command::Compact { revision }

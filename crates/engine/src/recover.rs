@@ -83,7 +83,9 @@ fn from_checkpoint(folder: Option<&Path>) -> Result<State, OpenError> {
 
 fn decode(slot: Slot, body: &bytes::Bytes) -> Result<Entry, OpenError> {
     Entry::decode(body).map_err(|error| {
-        OpenError::Entry(format!("the journal's entry at slot {slot} cannot be understood: {error}"))
+        OpenError::Entry(format!(
+            "the journal's entry at slot {slot} cannot be understood: {error}"
+        ))
     })
 }
 
@@ -91,7 +93,9 @@ fn decode(slot: Slot, body: &bytes::Bytes) -> Result<Entry, OpenError> {
 pub(crate) async fn read_entry(journal: &dyn Journal, slot: Slot) -> Result<Entry, OpenError> {
     let records = journal.read(slot, 1).await?;
     let record = records.into_iter().next().ok_or_else(|| {
-        OpenError::Journal(JournalError::Unavailable(format!("slot {slot} was said to be occupied")))
+        OpenError::Journal(JournalError::Unavailable(format!(
+            "slot {slot} was said to be occupied"
+        )))
     })?;
     decode(slot, &record.body)
 }

@@ -45,10 +45,11 @@ impl Status {
         self.applied = state.position();
         self.epoch = state.epoch();
         self.revision = state.revision();
-        self.allocated_bytes = state.allocated_bytes();
-        self.in_use_bytes = state.in_use_bytes();
-        if self.alarms.len() != state.alarms().count() || !state.alarms().eq(self.alarms.iter()) {
-            self.alarms = state.alarms().copied().collect();
+        let sizes = state.sizes();
+        self.allocated_bytes = sizes.allocated;
+        self.in_use_bytes = sizes.in_use;
+        if !state.alarms().eq(self.alarms.iter().copied()) {
+            self.alarms = state.alarms().collect();
         }
     }
 }

@@ -117,7 +117,7 @@ impl Writer {
 
     /// Adds a command of our own; nobody waits for it.
     fn propose(&mut self, command: Command) {
-        self.enqueue(Pending { command, size: 64, reply: None });
+        self.enqueue(Pending { size: command.size(), command, reply: None });
     }
 
     /// Offers as many batches as the pipeline takes: one always, more only when they are large, for
@@ -219,7 +219,7 @@ impl Writer {
                 Ok(Reply::Claim { granted: true }) => self.epoch = self.state.epoch(),
                 // Nothing took effect: the same command goes into a later slot.
                 Ok(Reply::Void) if !matches!(command, Command::Claim { .. }) => {
-                    self.enqueue(Pending { command, size: 64, reply });
+                    self.enqueue(Pending { size: command.size(), command, reply });
                 }
                 _ => answer(reply, Ok(outcome)),
             }
@@ -240,7 +240,7 @@ impl Writer {
         self.publish();
         for (command, reply) in offer.entry.commands.into_iter().zip(offer.replies) {
             if !matches!(command, Command::Claim { .. }) {
-                self.enqueue(Pending { command, size: 64, reply });
+                self.enqueue(Pending { size: command.size(), command, reply });
             }
         }
     }
@@ -329,7 +329,10 @@ impl Writer {
         let patience = self.shared.options.request_timeout;
         for offer in &mut self.offers {
             if now.saturating_sub(offer.since) > patience {
-                offer.replies.iter_mut().for_each(|reply| answer(reply.take(), Err(Fault::Timeout)));
+                offer
+                    .replies
+                    .iter_mut()
+                    .for_each(|reply| answer(reply.take(), Err(Fault::Timeout)));
             }
         }
         self.relieve();
@@ -342,7 +345,7 @@ impl Writer {
         if self.maintaining {
             return;
         }
-        for command in self.quota.relief(&self.state) {
+        if let Some(command) = self.quota.relief(&self.state) {
             self.propose(command);
         }
     }

@@ -67,8 +67,7 @@ fn crates_import_only_what_the_walls_allow() {
 
 #[test]
 fn the_machine_is_pure() {
-    let manifest =
-        fs::read_to_string(root().join("crates/state/Cargo.toml")).expect("a manifest");
+    let manifest = fs::read_to_string(root().join("crates/state/Cargo.toml")).expect("a manifest");
     let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
     for impure in IMPURE {
         let named = dependencies.lines().any(|line| line.starts_with(impure));

@@ -1,9 +1,11 @@
 //! What a command may add to the store, as etcd counts it for the quota.
 
-use crate::command::{Command, Op, Put, Txn};
+use crate::command::{Command, CompareTarget, DeleteRange, Op, Put, Txn};
+use crate::range::RangeQuery;
 
 const KEY_OVERHEAD: u64 = 256;
 const LEASE_OVERHEAD: u64 = 64;
+const ENTRY_OVERHEAD: usize = 32;
 
 impl Command {
     /// The bytes this is taken to need. 0 means that no quota holds it back.
@@ -15,6 +17,38 @@ impl Command {
             Self::LeaseGrant { .. } => LEASE_OVERHEAD,
             _ => 0,
         }
+    }
+}
+
+impl Command {
+    /// About as many bytes as this takes in an entry, for the limits of queues and batches.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let bytes = match self {
+            Self::Put(put) => put.key.len() + put.value.len(),
+            Self::DeleteRange(delete) => delete.range.key.len() + delete.range.range_end.len(),
+            Self::Txn(txn) => txn.size(),
+            _ => 0,
+        };
+        ENTRY_OVERHEAD + bytes
+    }
+}
+
+impl Txn {
+    fn size(&self) -> usize {
+        let compares = self.compare.iter().map(|compare| {
+            let value =
+                if let CompareTarget::Value(value) = &compare.target { value.len() } else { 0 };
+            ENTRY_OVERHEAD + compare.range.key.len() + compare.range.range_end.len() + value
+        });
+        let ops = self.success.iter().chain(&self.failure).map(|op| match op {
+            Op::Put(put) => put.key.len() + put.value.len() + ENTRY_OVERHEAD,
+            Op::Txn(txn) => txn.size(),
+            Op::Range(RangeQuery { range, .. }) | Op::DeleteRange(DeleteRange { range, .. }) => {
+                range.key.len() + range.range_end.len() + ENTRY_OVERHEAD
+            }
+        });
+        compares.sum::<usize>() + ops.sum::<usize>()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::ids::{Epoch, LeaseId, Position, Revision, Timestamp};
 use crate::image::Image;
 use crate::keyspace::Keyspace;
 use crate::lease::LeaseInfo;
-use crate::mvcc::View;
+use crate::mvcc::{Sizes, View};
 use crate::outcome::{Alarm, Outcome, Refusal, Reply};
 use crate::txn::Plan;
 
@@ -110,6 +110,12 @@ impl State {
         self.keyspace.mvcc.revision()
     }
 
+    /// Revisions below this can no longer be read.
+    #[must_use]
+    pub fn compact_revision(&self) -> Revision {
+        self.keyspace.mvcc.compact_revision()
+    }
+
     /// The newest entry taken.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -166,6 +172,18 @@ impl State {
     /// is left. Changes nothing that anybody could see, so replicas need not do it in step.
     pub fn maintain(&mut self, budget: usize) -> bool {
         self.keyspace.mvcc.maintain(budget)
+    }
+
+    /// Whether compactions left something to [carry out](State::maintain).
+    #[must_use]
+    pub fn needs_maintenance(&self) -> bool {
+        self.keyspace.mvcc.needs_maintenance()
+    }
+
+    /// How much room the keys take.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        self.keyspace.mvcc.sizes()
     }
 
     /// Pins all of it as it is now, to be written out while the machine goes on.

@@ -43,7 +43,7 @@ impl Archivist {
 
     /// Starts a checkpoint if one is due.
     pub(crate) fn consider(&mut self, state: &State) {
-        let due = self.since_last >= self.after.max(state.in_use_bytes());
+        let due = self.since_last >= self.after.max(state.sizes().in_use);
         if due && self.job.is_none() && state.position() > self.last {
             self.begin(state);
         }

@@ -56,6 +56,11 @@ impl Mvcc {
         Ok(())
     }
 
+    /// Whether [`Mvcc::maintain`] has something to do.
+    pub const fn needs_maintenance(&self) -> bool {
+        self.compaction.sweep.is_some()
+    }
+
     /// Carries compaction on: looks at no more than `budget` records, then at segments. Whether there
     /// is more to do. 1,000 records take well under a millisecond, and so does a segment.
     pub fn maintain(&mut self, budget: usize) -> bool {

@@ -1,0 +1,453 @@
+//! One client's stream of watches: takes its requests, gives out its responses, and reads history for those
+//! of its watchers that are behind. Everything goes through one ordered queue.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use state::{KeyRange, Revision};
+use tokio::time::{Instant, Sleep};
+
+use super::behind::Behind;
+use super::change::{Batch, Event};
+use super::hub::Shared;
+use super::index::{Slot, Tag};
+use super::queue::{Item, Queue, Straggler};
+use super::registry::Registry;
+use super::{Create, NO_WATCH, Response};
+
+const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
+const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
+const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
+const TOO_MANY: &str = "meridian: too many watchers on this stream";
+
+/// While new events keep coming, history gets its turn after so many responses.
+const HISTORY_EVERY: usize = 32;
+/// Watchers that change sides under one hold of the hub's lock.
+const WATCHERS_AT_ONCE: usize = 256;
+/// Answers that may wait before [`Stream::has_room`] says no.
+const MAX_NOTICES: usize = 256;
+/// Requests for progress that may wait for the hub to come up.
+const MAX_PROGRESS_REQUESTS: usize = 64;
+const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// What a response weighs on the wire beside its events: the header with numbers of usual size, the watch id.
+const RESPONSE_OVERHEAD: usize = 40;
+
+#[derive(Debug)]
+struct Watch {
+    /// Nothing once compaction has ended it: the id stays taken until the client cancels it, as in etcd.
+    slot: Option<Slot>,
+    progress_notify: bool,
+    /// No event since the last tick.
+    quiet: bool,
+    /// Progress means nothing to it before this revision.
+    progress_from: Revision,
+}
+
+/// A stream of watches. Dropping it ends them.
+pub struct Stream {
+    shared: Arc<Shared>,
+    key: usize,
+    queue: Arc<Queue>,
+    watches: HashMap<i64, Watch>,
+    next_id: i64,
+    behind: Behind,
+    /// Fragments of the response that is being sent; nothing may come between them.
+    fragments: VecDeque<Response>,
+    notices: usize,
+    /// Responses of the last round of history that are still in the queue.
+    past: usize,
+    since_history: usize,
+    idle: bool,
+    /// Revisions at which progress was asked for, before the hub had come so far.
+    asked: VecDeque<Revision>,
+    interval: Duration,
+    next_tick: Instant,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stream {
+    pub(super) fn new(shared: Arc<Shared>, key: usize, queue: Arc<Queue>) -> Self {
+        let interval = with_jitter(shared.options.progress_interval.max(MIN_PROGRESS_INTERVAL));
+        Self {
+            shared,
+            key,
+            queue,
+            watches: HashMap::new(),
+            next_id: 0,
+            behind: Behind::default(),
+            fragments: VecDeque::new(),
+            notices: 0,
+            past: 0,
+            since_history: 0,
+            idle: true,
+            asked: VecDeque::new(),
+            interval,
+            next_tick: Instant::now() + interval,
+            alarm: None,
+        }
+    }
+
+    /// Makes a watcher, or says why not; the answer comes out of [`Self::next`] before any of its events.
+    pub fn create(&mut self, create: Create) {
+        let range = own_range(&create.range);
+        if create.start_revision < Revision(0) {
+            return self.refuse(COMPACTED);
+        }
+        if !range.is_point() && !range.is_open() && range.key >= range.range_end {
+            return self.refuse(EMPTY_RANGE);
+        }
+        if create.watch_id != 0 && self.watches.contains_key(&create.watch_id) {
+            return self.refuse(DUPLICATE_ID);
+        }
+        if self.watches.len() >= self.shared.options.max_watchers_per_stream {
+            return self.refuse(TOO_MANY);
+        }
+        let watch_id = if create.watch_id == 0 { self.free_id() } else { create.watch_id };
+        self.admit(watch_id, range, &create);
+    }
+
+    /// Answers a create with no watcher and a reason: for what is judged elsewhere, such as permission.
+    pub fn refuse(&mut self, reason: impl Into<Cow<'static, str>>) {
+        let revision = self.shared.revision();
+        self.notify(Response {
+            watch_id: NO_WATCH,
+            revision,
+            created: true,
+            canceled: true,
+            cancel_reason: reason.into(),
+            ..Response::default()
+        });
+    }
+
+    /// Ends a watcher and says so; nothing of it follows. An unknown one is passed over in silence.
+    pub fn cancel(&mut self, watch_id: i64) {
+        let Some(watch) = self.watches.remove(&watch_id) else {
+            return;
+        };
+        if let Some(slot) = watch.slot {
+            self.shared.registry.lock().leave(slot);
+            self.take_in(self.queue.take_stragglers());
+            self.behind.remove(slot);
+        }
+        let revision = self.shared.revision();
+        self.notify(Response { watch_id, revision, canceled: true, ..Response::default() });
+    }
+
+    /// Asks how far the stream has come. Answered, in order with the events, if every watcher is up to date.
+    pub fn progress(&mut self) {
+        let shared = self.shared.clone();
+        let mut registry = shared.registry.lock();
+        let revision = shared.revision();
+        if registry.seen() >= revision && self.asked.is_empty() {
+            self.answer_progress(&registry);
+        } else if self.asked.len() < MAX_PROGRESS_REQUESTS {
+            self.asked.push_back(revision);
+            registry.wait(self.key);
+        }
+    }
+
+    /// Whether another request should be taken. When not, take responses first: every request may leave an
+    /// answer here, and this is what bounds them.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.notices < MAX_NOTICES
+    }
+
+    /// The next response. None: the engine stopped. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Response> {
+        loop {
+            if let Some(fragment) = self.fragments.pop_front() {
+                return Some(fragment);
+            }
+            self.settle_progress();
+            self.tick_if_due();
+            if self.history_is_due() {
+                self.read_history();
+            }
+            let taken = self.queue.take();
+            self.idle = taken.item.is_none();
+            self.take_in(taken.stragglers);
+            match taken.item {
+                Some(item) => {
+                    if let Some(response) = self.render(item) {
+                        return Some(response);
+                    }
+                }
+                None if taken.closed => return None,
+                None if self.behind.is_empty() => self.pause().await,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// How many records of history were read for its watchers, ever.
+    #[cfg(test)]
+    pub(super) fn history_read(&self) -> u64 {
+        self.behind.scanned()
+    }
+
+    fn admit(&mut self, watch_id: i64, range: KeyRange, create: &Create) {
+        let tag = Tag {
+            watch_id,
+            prev_kv: create.prev_kv,
+            no_put: create.no_put,
+            no_delete: create.no_delete,
+            fragment: create.fragment,
+            progress_notify: create.progress_notify,
+        };
+        let shared = self.shared.clone();
+        let mut registry = shared.registry.lock();
+        // Under the lock, so that the hub cannot pass this revision before the watcher has joined.
+        let current = shared.revision();
+        let start = create.start_revision;
+        let is_new = start == Revision(0) || start > current;
+        let from = if is_new { start.max(current.next()) } else { start };
+        let member = registry.admit(self.key, tag, range.clone(), from);
+        if is_new {
+            let joined = registry.join(member.slot, from);
+            assert!(joined, "the hub never passes what was published");
+        } else {
+            self.behind.insert(Straggler { member, range });
+        }
+        drop(registry);
+        let watch = Watch {
+            slot: Some(member.slot),
+            progress_notify: create.progress_notify,
+            quiet: true,
+            progress_from: start.max(current),
+        };
+        self.watches.insert(watch_id, watch);
+        let revision = current;
+        self.notify(Response { watch_id, revision, created: true, ..Response::default() });
+    }
+
+    fn free_id(&mut self) -> i64 {
+        while self.watches.contains_key(&self.next_id) {
+            self.next_id += 1;
+        }
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    fn notify(&mut self, response: Response) {
+        self.notices += 1;
+        self.queue.push(Item::Notice(Box::new(response)));
+    }
+
+    fn take_in(&mut self, stragglers: Vec<Straggler>) {
+        for straggler in stragglers {
+            // One that was cancelled meanwhile left its name here, and nothing else.
+            let watch = self.watches.get(&straggler.member.tag.watch_id);
+            if watch.is_some_and(|watch| watch.slot == Some(straggler.member.slot)) {
+                self.behind.insert(straggler);
+            }
+        }
+    }
+
+    /// Until there may be something to do.
+    async fn pause(&mut self) {
+        let next_tick = self.next_tick;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next_tick)));
+        tokio::select! {
+            () = self.queue.changed() => {}
+            () = alarm.as_mut() => {}
+        }
+    }
+
+    fn render(&mut self, item: Item) -> Option<Response> {
+        self.since_history += 1;
+        let (tag, batch) = match item {
+            Item::Notice(response) => {
+                self.notices -= 1;
+                return Some(*response);
+            }
+            Item::Past(tag, batch) => {
+                self.past -= 1;
+                (tag, batch)
+            }
+            Item::Live(tag, batch) => (tag, batch),
+        };
+        if tag.progress_notify
+            && let Some(watch) = self.watches.get_mut(&tag.watch_id)
+        {
+            watch.quiet = false;
+        }
+        Some(self.events(&tag, &batch))
+    }
+
+    fn events(&mut self, tag: &Tag, batch: &Batch) -> Response {
+        let events = batch.events_for(tag);
+        self.shared.tally.sent.fetch_add(events.len() as u64, Ordering::Relaxed);
+        let (watch_id, revision) = (tag.watch_id, batch.revision);
+        let whole = Response { watch_id, revision, events, ..Response::default() };
+        if !tag.fragment {
+            return whole;
+        }
+        self.fragments = fragments(whole, self.shared.options.max_response_bytes);
+        self.fragments.pop_front().expect("a response has a first fragment")
+    }
+
+    fn history_is_due(&self) -> bool {
+        let in_turn = self.idle || self.since_history >= HISTORY_EVERY;
+        // One round at a time is in the queue: that bounds what history can add to it.
+        !self.behind.is_empty() && self.past == 0 && in_turn
+    }
+
+    fn read_history(&mut self) {
+        let view = self.shared.view();
+        let round = self.behind.round(&view, self.shared.options.max_response_bytes);
+        self.since_history = 0;
+        for member in round.compacted {
+            self.shared.registry.lock().leave(member.slot);
+            if let Some(watch) = self.watches.get_mut(&member.tag.watch_id) {
+                watch.slot = None;
+            }
+            self.notify(Response {
+                watch_id: member.tag.watch_id,
+                canceled: true,
+                compact_revision: view.compact_revision(),
+                ..Response::default()
+            });
+        }
+        self.past = round.batches.len();
+        for (tag, batch) in round.batches {
+            self.queue.push(Item::Past(tag, batch));
+        }
+        self.rejoin(view.revision());
+    }
+
+    /// Gives watchers that have everything up to `revision` back to the hub, if it has not gone on.
+    fn rejoin(&mut self, revision: Revision) {
+        let shared = self.shared.clone();
+        for slots in self.behind.caught_up(revision).chunks(WATCHERS_AT_ONCE) {
+            let mut registry = shared.registry.lock();
+            for slot in slots {
+                if !registry.join(*slot, revision.next()) {
+                    return;
+                }
+                let straggler = self.behind.remove(*slot).expect("it was behind");
+                let watch = self.watches.get_mut(&straggler.member.tag.watch_id);
+                let watch = watch.expect("a watcher that is behind is known");
+                watch.progress_from = watch.progress_from.max(revision);
+            }
+        }
+    }
+
+    fn settle_progress(&mut self) {
+        if self.asked.is_empty() {
+            return;
+        }
+        let shared = self.shared.clone();
+        let mut registry = shared.registry.lock();
+        while self.asked.front().is_some_and(|asked| *asked <= registry.seen()) {
+            self.asked.pop_front();
+            self.answer_progress(&registry);
+        }
+        if !self.asked.is_empty() {
+            registry.wait(self.key);
+        }
+    }
+
+    /// With the registry held, the hub adds nothing meanwhile: all events up to what it has seen stand in the
+    /// queue before this answer.
+    fn answer_progress(&mut self, registry: &Registry) {
+        let mut live = self.watches.values().filter(|watch| watch.slot.is_some()).peekable();
+        if live.peek().is_some() && live.all(|watch| is_up_to_date(watch, registry)) {
+            let (watch_id, revision) = (NO_WATCH, registry.seen());
+            self.notify(Response { watch_id, revision, ..Response::default() });
+        }
+    }
+
+    fn tick_if_due(&mut self) {
+        let now = Instant::now();
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now + self.interval;
+        self.alarm = None;
+        // A reader so slow that the last notices still wait needs no more of them.
+        if self.notices > 0 {
+            return;
+        }
+        let shared = self.shared.clone();
+        let registry = shared.registry.lock();
+        let mut due = Vec::new();
+        for (watch_id, watch) in &mut self.watches {
+            if !watch.progress_notify {
+                continue;
+            }
+            if watch.quiet && is_up_to_date(watch, &registry) {
+                due.push(*watch_id);
+            }
+            watch.quiet = true;
+        }
+        let revision = registry.seen();
+        for watch_id in due {
+            self.notify(Response { watch_id, revision, ..Response::default() });
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let slots: Vec<Slot> = self.watches.values().filter_map(|watch| watch.slot).collect();
+        for slots in slots.chunks(WATCHERS_AT_ONCE) {
+            let mut registry = self.shared.registry.lock();
+            slots.iter().for_each(|slot| registry.leave(*slot));
+        }
+        self.shared.registry.lock().shut(self.key);
+    }
+}
+
+fn is_up_to_date(watch: &Watch, registry: &Registry) -> bool {
+    let synced = watch.slot.is_some_and(|slot| registry.is_synced(slot));
+    synced && watch.progress_from <= registry.seen()
+}
+
+/// Copies the range, which may be a slice of a larger buffer, and puts the smallest key for no key.
+fn own_range(range: &KeyRange) -> KeyRange {
+    let key = if range.key.is_empty() { b"\0" } else { &range.key[..] };
+    KeyRange {
+        key: Bytes::copy_from_slice(key),
+        range_end: Bytes::copy_from_slice(&range.range_end),
+    }
+}
+
+fn with_jitter(interval: Duration) -> Duration {
+    let tenth = u64::try_from(interval.as_nanos() / 10).unwrap_or(u64::MAX).max(1);
+    interval + Duration::from_nanos(RandomState::new().build_hasher().finish() % tenth)
+}
+
+/// The response in pieces smaller than `limit`, as far as whole events allow. The last says that it is.
+fn fragments(whole: Response, limit: usize) -> VecDeque<Response> {
+    let sizes: Vec<usize> = whole.events.iter().map(framed_size).collect();
+    if whole.events.len() < 2 || RESPONSE_OVERHEAD + sizes.iter().sum::<usize>() < limit {
+        return VecDeque::from([whole]);
+    }
+    let (watch_id, revision) = (whole.watch_id, whole.revision);
+    let piece = || Response { watch_id, revision, fragment: true, ..Response::default() };
+    let mut pieces = VecDeque::from([piece()]);
+    let mut size = RESPONSE_OVERHEAD;
+    for (event, event_size) in whole.events.into_iter().zip(sizes) {
+        let last = pieces.back_mut().expect("there is always one");
+        if last.events.is_empty() || size + event_size < limit {
+            size += event_size;
+            last.events.push(event);
+            continue;
+        }
+        size = RESPONSE_OVERHEAD + event_size;
+        pieces.push_back(Response { events: vec![event], ..piece() });
+    }
+    pieces.back_mut().expect("there is always one").fragment = false;
+    pieces
+}
+
+fn framed_size(event: &Event) -> usize {
+    super::change::nested(event.wire_size())
+}
