@@ -1,6 +1,5 @@
 //! The engine: the handle through which everything outside reads, writes, watches and leases.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -247,12 +246,10 @@ impl Engine {
 }
 
 /// Runs an engine's tasks to their end on the current runtime. For tests and small programs.
-pub fn run(tasks: Tasks) -> impl Future<Output = ()> + Send {
-    async move {
-        let aside = futures::future::join(tasks.watches, tasks.compactor);
-        tokio::select! {
-            () = tasks.writer => {}
-            ((), ()) = aside => {}
-        }
+pub async fn run(tasks: Tasks) {
+    let aside = futures::future::join(tasks.watches, tasks.compactor);
+    tokio::select! {
+        () = tasks.writer => {}
+        ((), ()) = aside => {}
     }
 }
