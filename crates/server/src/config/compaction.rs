@@ -24,6 +24,7 @@ impl AutoCompaction {
             other => return Err(format!("unknown auto-compaction-mode {other:?}")),
         }
         // A duration in revision mode counts its nanoseconds, as in etcd.
+        let retention = if retention.is_empty() { "0" } else { retention };
         let amount = match retention.parse::<i64>() {
             Ok(number) if number >= 0 && mode == "revision" => number,
             Ok(number) if number >= 0 => number
@@ -58,6 +59,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         for (mode, retention, want) in [
             ("periodic", "0", Off),
+            ("periodic", "", Off),
             ("periodic", "1", Periodic(hour)),
             ("periodic", "5m", Periodic(hour / 12)),
             ("periodic", "0s", Off),

@@ -5,7 +5,7 @@
 pub(crate) struct Span(pub(crate) i64);
 
 impl Span {
-    /// The span as a `Duration`, or `None` where it is zero or negative (which etcd reads as "off").
+    /// The span as a `Duration`, or `None` where it is not above zero (etcd's "off").
     #[must_use]
     pub(crate) fn positive(self) -> Option<std::time::Duration> {
         u64::try_from(self.0).ok().filter(|n| *n > 0).map(std::time::Duration::from_nanos)

@@ -1,9 +1,10 @@
 //! `ETCD_<FLAG>` and `MERIDIAN_JOURNAL`: the environment as a second command line. A flag that is
 //! set in both places is refused, as in etcd.
 
+use super::aliases::{self, Alias};
 use super::flags::Flags;
 use super::notice::Notice;
-use super::table::{self, Alias};
+use super::table;
 
 /// The variable for our own flag, which etcd's prefix does not cover.
 const JOURNAL: &str = "MERIDIAN_JOURNAL";
@@ -61,7 +62,7 @@ pub(crate) fn read(flags: &mut Flags, env: &[(String, String)]) -> Result<(), St
 
 /// Today's name of a flag.
 fn target(name: &str) -> &str {
-    match table::alias(name) {
+    match aliases::alias(name) {
         Some(Alias::Flag(today)) => today,
         Some(Alias::Gate(_)) => "feature-gates",
         None => name,
@@ -72,5 +73,5 @@ fn target(name: &str) -> &str {
 fn name_of(key: &str) -> Option<String> {
     let known = table::all().map(|flag| flag.name.to_owned());
     let gone = table::LONG_GONE.iter().map(|name| (*name).to_owned());
-    known.chain(table::aliases()).chain(gone).find(|name| variable(name) == key)
+    known.chain(aliases::all()).chain(gone).find(|name| variable(name) == key)
 }

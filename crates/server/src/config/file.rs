@@ -161,8 +161,7 @@ fn read_value(kind: Kind, node: &Node) -> Result<Option<Value>, String> {
             let items = items.iter().map(scalar).collect::<Result<Vec<_>, _>>()?;
             Value::List(items)
         }
-        // Comma lists in a file keep the doubles that a command line would drop.
-        (Kind::Urls, _) if scalar(node)?.is_empty() => return Ok(None),
+        (Kind::Urls | Kind::Origins | Kind::Set, _) if scalar(node)?.is_empty() => return Ok(None),
         (Kind::Urls, _) => Value::Urls(url::parse_list(&scalar(node)?)?),
         _ => kind.parse(&scalar(node)?)?,
     };

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::aliases::{self, Alias};
 use super::duration::Span;
 use super::notice::Notice;
-use super::table::{self, Alias, Flag};
+use super::table::{self, Flag};
 use super::url::Url;
 use super::value::{Kind, Value};
 
@@ -64,7 +65,7 @@ impl Flags {
         if let Some(flag) = table::find(name) {
             let value = flag.kind.parse(text)?;
             self.set(flag, value);
-        } else if let Some(alias) = table::alias(name) {
+        } else if let Some(alias) = aliases::alias(name) {
             self.set_alias(name, alias, text)?;
         } else {
             self.notices.push(Notice::warning(name, "flag is no longer supported - ignoring"));
@@ -175,6 +176,9 @@ impl Flags {
 
 /// A flag's default. The table's defaults are all of their kind; a test holds it to that.
 fn default(flag: &'static Flag) -> Value {
+    if flag.default.is_empty() && matches!(flag.kind, Kind::List | Kind::Set) {
+        return Value::List(Vec::new());
+    }
     flag.kind.parse(flag.default).unwrap_or(Value::Bool(false))
 }
 
@@ -187,7 +191,7 @@ fn known(name: &str) -> Result<Kind, Fault> {
     if let Some(flag) = table::find(name) {
         return Ok(flag.kind);
     }
-    match table::alias(name) {
+    match aliases::alias(name) {
         Some(Alias::Gate(_)) => return Ok(Kind::Bool),
         Some(Alias::Flag(today)) => return known(today),
         None => {}

@@ -1,9 +1,7 @@
 //! `--help` and `--version`, in etcd's layout so that what reads etcd's reads ours.
 
-use std::fmt::Write as _;
-
 use super::gates::GATES;
-use super::table::{self, Meaning, SECTIONS};
+use super::table::{self, Flag, Meaning, SECTIONS};
 use super::value::Kind;
 
 /// The version of etcd that clients see.
@@ -42,24 +40,24 @@ pub(crate) fn help(program: &str) -> String {
         table::CONFIG_FILE
     );
     for (heading, flags) in SECTIONS {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\n{heading}:\n");
-        for flag in *flags {
-            let default = if flag.kind == Kind::Bool && flag.default == "false" {
-                String::new()
-            } else {
-                format!(" '{}'", flag.default)
-            };
-            let _ = writeln!(text, "  --{}{default}\n    {}", flag.name, sentence(flag.meaning));
-            if flag.kind == Kind::Gates {
-                for gate in GATES {
-                    let _ = writeln!(
-                        text,
-                        "    {}=true|false (default={}; without meaning here: {})",
-                        gate.name, gate.default, gate.here
-                    );
-                }
-            }
+        text += &format!("\n{heading}:\n");
+        flags.iter().for_each(|flag| text += &entry(flag));
+    }
+    text
+}
+
+fn entry(flag: &Flag) -> String {
+    let default = match (flag.kind, flag.default) {
+        (Kind::Bool, "false") => String::new(),
+        (_, default) => format!(" '{default}'"),
+    };
+    let mut text = format!("  --{}{default}\n    {}\n", flag.name, sentence(flag.meaning));
+    if flag.kind == Kind::Gates {
+        for gate in GATES {
+            text += &format!(
+                "    {}=true|false (default={}; without meaning here: {})\n",
+                gate.name, gate.default, gate.here
+            );
         }
     }
     text
@@ -68,7 +66,7 @@ pub(crate) fn help(program: &str) -> String {
 fn sentence(meaning: Meaning) -> String {
     match meaning {
         Meaning::Used(text) => text.to_owned(),
-        Meaning::NoMeaning(why) => format!("Accepted, without meaning here: {why}."),
+        Meaning::Nothing(why) => format!("Accepted, without meaning here: {why}."),
         Meaning::Later(what) => format!("Not yet in effect: {what}."),
     }
 }

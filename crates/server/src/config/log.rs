@@ -128,7 +128,7 @@ fn outputs(names: &[String], notices: &mut Vec<Notice>) -> Result<Vec<LogOutput>
     let mut outputs: Vec<_> = names
         .iter()
         .map(|name| match name.as_str() {
-            "default" | "stderr" | "" => LogOutput::Stderr,
+            "default" | "stderr" => LogOutput::Stderr,
             "stdout" => LogOutput::Stdout,
             "systemd/journal" => {
                 let text = "lines go to stderr, which systemd takes into its journal";

@@ -39,7 +39,8 @@ impl Member {
         };
         check_discovery(flags)?;
         let peer_urls = match flags.text("initial-cluster") {
-            text if text.is_empty() => advertised,
+            _ if name.is_empty() => return Err("--name must not be empty".to_owned()),
+            _ if !flags.is_set("initial-cluster") => advertised,
             text => of_initial_cluster(&text, name, advertised, flags)?,
         };
         let token = flags.text("initial-cluster-token");
@@ -92,6 +93,9 @@ fn of_initial_cluster(
              the name in --initial-cluster={text} must be the same"
         ));
     };
+    if urls.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(format!("initial cluster {text} has duplicate url"));
+    }
     if flags.is_set("initial-advertise-peer-urls") && *urls != advertised {
         return Err(format!(
             "--initial-cluster has {name}={} but --initial-advertise-peer-urls={}: set both to the \

@@ -3,6 +3,7 @@
 //! `Flags` holds what was typed; [`Config`] what it comes to; [`Invocation`] what the process is to
 //! do about it. Nothing here touches the process: arguments, environment and files are handed in.
 
+mod aliases;
 mod compaction;
 mod duration;
 mod environment;

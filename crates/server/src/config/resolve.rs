@@ -33,8 +33,8 @@ struct Clocks {
 /// Where the server listens: for clients, for HTTP clients, for metrics.
 type Listeners = [Vec<Listen>; 3];
 
-/// Resolves all settings. `from_file` tells whether they were read from a file, where etcd keeps the
-/// default of `--advertise-client-urls` even if the listening URLs are set.
+/// Resolves all settings. `from_file` tells whether they were read from a file, where etcd keeps
+/// the default of `--advertise-client-urls` even if the listening URLs are set.
 pub(crate) fn resolve(flags: &Flags, from_file: bool) -> Result<(Config, Vec<Notice>), String> {
     let mut notices = Vec::new();
     let log = LogSettings::resolve(flags, &mut notices)?;
@@ -187,11 +187,11 @@ fn check_the_rest(flags: &Flags) -> Result<(), String> {
                     \"proxy\""
             .to_owned());
     }
-    for word in flags.text("v2-deprecation").split(',') {
-        if !["write-only", "write-only-skip-check", "write-only-drop-data", "gone"].contains(&word)
-        {
-            return Err(format!("invalid value {word:?} for --v2-deprecation"));
-        }
+    let token = flags.text("auth-token");
+    if !matches!(token.as_str(), "" | "simple") && !token.starts_with("jwt,") {
+        return Err("auth: invalid auth options (--auth-token is 'simple', or 'jwt,' and its \
+                    options)"
+            .to_owned());
     }
     Ok(())
 }
@@ -285,7 +285,7 @@ fn recommend(flags: &Flags, notices: &mut Vec<Notice>) {
 fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
     for name in flags.given() {
         let text = match table::find(name).map(|flag| flag.meaning) {
-            Some(Meaning::NoMeaning(why)) => format!("accepted, without meaning here: {why}"),
+            Some(Meaning::Nothing(why)) => format!("accepted, without meaning here: {why}"),
             Some(Meaning::Later(what)) => format!("accepted, not yet in effect: {what}"),
             _ => continue,
         };

@@ -19,7 +19,7 @@ pub(crate) enum Meaning {
     /// What etcd means by it.
     Used(&'static str),
     /// Nothing, and why.
-    NoMeaning(&'static str),
+    Nothing(&'static str),
     /// Nothing yet, and what it will do.
     Later(&'static str),
 }
@@ -28,12 +28,13 @@ const fn used(name: &'static str, kind: Kind, default: &'static str, text: &'sta
     Flag { name, kind, default, meaning: Meaning::Used(text) }
 }
 const fn none(name: &'static str, kind: Kind, default: &'static str, why: &'static str) -> Flag {
-    Flag { name, kind, default, meaning: Meaning::NoMeaning(why) }
+    Flag { name, kind, default, meaning: Meaning::Nothing(why) }
 }
 const fn later(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Flag {
     Flag { name, kind, default, meaning: Meaning::Later(what) }
 }
 
+const V2_STAGES: &[&str] = &["write-only", "write-only-skip-check", "write-only-drop-data", "gone"];
 const NO_RAFT: &str = "there is no Raft to tune";
 const NO_PEERS: &str = "no peer port is opened";
 const NO_BOLT: &str = "there is no bbolt file under the state";
@@ -186,7 +187,7 @@ const CLUSTERING: &[Flag] = &[
         "History to keep: hours, '5m', or revisions; 0 keeps all.",
     ),
     used("auto-compaction-mode", Text, "periodic", "What the retention counts: periodic|revision."),
-    none("v2-deprecation", Text, "write-only", "there is no v2 store"),
+    none("v2-deprecation", AnyOf(V2_STAGES), "write-only", "there is no v2 store"),
 ];
 
 const SECURITY: &[Flag] = &[
@@ -320,50 +321,6 @@ pub(crate) const LONG_GONE: &[&str] = &[
     "test.outputdir",
 ];
 
-/// What an `--experimental-…` spelling of etcd 3.5 and 3.6 means now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Alias {
-    /// The flag without the prefix, under this name.
-    Flag(&'static str),
-    /// A feature gate of this name.
-    Gate(&'static str),
-}
-
-/// Spellings that are not the prefix before today's name.
-const RENAMED: &[(&str, Alias)] = &[
-    ("initial-corrupt-check", Alias::Gate("InitialCorruptCheck")),
-    ("compact-hash-check-enabled", Alias::Gate("CompactHashCheck")),
-    ("enable-lease-checkpoint", Alias::Gate("LeaseCheckpoint")),
-    ("enable-lease-checkpoint-persist", Alias::Gate("LeaseCheckpointPersist")),
-    ("txn-mode-write-with-shared-buffer", Alias::Gate("TxnModeWriteWithSharedBuffer")),
-    ("stop-grpc-service-on-defrag", Alias::Gate("StopGRPCServiceOnDefrag")),
-    ("set-member-localaddr", Alias::Gate("SetMemberLocalAddr")),
-    ("snapshot-catch-up-entries", Alias::Flag("snapshot-catchup-entries")),
-];
-
-/// Flags that once carried the prefix and kept their name without it.
-const GRADUATED: &[&str] = &[
-    "backend-bbolt-freelist-type",
-    "bootstrap-defrag-threshold-megabytes",
-    "compact-hash-check-time",
-    "compaction-batch-limit",
-    "compaction-sleep-interval",
-    "corrupt-check-time",
-    "distributed-tracing-address",
-    "distributed-tracing-instance-id",
-    "distributed-tracing-sampling-rate",
-    "distributed-tracing-service-name",
-    "downgrade-check-time",
-    "enable-distributed-tracing",
-    "max-learners",
-    "memory-mlock",
-    "peer-skip-client-san-verification",
-    "snapshot-catchup-entries",
-    "warning-apply-duration",
-    "warning-unary-request-duration",
-    "watch-progress-notify-interval",
-];
-
 /// All flags of the table.
 pub(crate) fn all() -> impl Iterator<Item = &'static Flag> {
     SECTIONS.iter().flat_map(|(_, flags)| flags.iter())
@@ -372,19 +329,6 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Flag> {
 /// The flag of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Flag> {
     all().find(|flag| flag.name == name)
-}
-
-/// What an old experimental spelling means.
-pub(crate) fn alias(name: &str) -> Option<Alias> {
-    let short = name.strip_prefix("experimental-")?;
-    let renamed = RENAMED.iter().find(|(old, _)| *old == short).map(|(_, alias)| *alias);
-    renamed.or_else(|| GRADUATED.iter().find(|old| **old == short).map(|old| Alias::Flag(old)))
-}
-
-/// All old experimental spellings.
-pub(crate) fn aliases() -> impl Iterator<Item = String> {
-    let renamed = RENAMED.iter().map(|(old, _)| *old);
-    renamed.chain(GRADUATED.iter().copied()).map(|short| format!("experimental-{short}"))
 }
 
 /// The known name that an unknown one most likely meant.

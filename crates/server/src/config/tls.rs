@@ -54,7 +54,7 @@ impl ClientTls {
         ];
         let mut asked: Vec<_> =
             files.iter().filter(|(_, file)| !file.is_empty()).map(|(flag, _)| *flag).collect();
-        let names = !self.client_cert_allowed_hostname.is_empty();
+        let names = self.client_cert_allowed_hostname.iter().any(|name| !name.is_empty());
         asked.extend(names.then_some("--client-cert-allowed-hostname"));
         asked.extend(self.client_cert_auth.then_some("--client-cert-auth"));
         asked.extend(self.auto_tls.then_some("--auto-tls"));

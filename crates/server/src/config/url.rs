@@ -121,7 +121,8 @@ fn split_host_port(rest: &str, input: &str) -> Result<(String, u16), String> {
     if let Some(at) = rest.find(['/', '?', '#']) {
         // The address is judged first, as etcd does, so that the first fault is the one told.
         split_host_port(&rest[..at], input)?;
-        return Err(format!("URL must not contain a path: {input}"));
+        let part = if rest[at..].starts_with('/') { "path" } else { "query" };
+        return Err(format!("URL must not contain a {part}: {input}"));
     }
     if rest.contains('@') {
         return Err(format!("URL must not contain a user: {input}"));

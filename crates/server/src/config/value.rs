@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     List,
     /// A comma-separated set.
     Set,
+    /// Any of a few words, comma-separated.
+    AnyOf(&'static [&'static str]),
     /// One of a few words.
     OneOf(&'static [&'static str]),
     /// `Name=true,Other=false`.
@@ -69,7 +71,7 @@ impl Kind {
             Self::Text => Value::Text(text.to_owned()),
             Self::Urls if text.is_empty() => Value::Urls(Vec::new()),
             Self::Urls => Value::Urls(url::parse_list(text)?),
-            Self::Origins if text.is_empty() || text == "*" => Value::List(vec!["*".to_owned()]),
+            Self::Origins if text == "*" => Value::List(vec!["*".to_owned()]),
             Self::Origins => {
                 Value::List(url::parse_list(text)?.iter().map(Url::to_string).collect())
             }
@@ -84,13 +86,19 @@ impl Kind {
             Self::OneOf(words) => {
                 return Err(format!("invalid value (choose one of {})", words.join(", ")));
             }
+            Self::AnyOf(words) => {
+                if let Some(other) = text.split(',').find(|word| !words.contains(word)) {
+                    return Err(format!("invalid value {other:?}"));
+                }
+                Value::List(split(text))
+            }
             Self::Gates => Value::Gates(gates::parse(text)?),
         })
     }
 }
 
 fn split(text: &str) -> Vec<String> {
-    if text.is_empty() { Vec::new() } else { text.split(',').map(str::to_owned).collect() }
+    text.split(',').map(str::to_owned).collect()
 }
 
 /// Go's `strconv.ParseBool`.
@@ -108,7 +116,7 @@ enum Fault {
     Range,
 }
 
-/// Go's `strconv.ParseUint` with base 0: `0x`, `0o`, `0b`, a bare leading `0`, and `_` between digits.
+/// Go's `strconv.ParseUint` with base 0: `0x`, `0o`, `0b`, a bare leading `0`, `_` between digits.
 fn unsigned(text: &str) -> Result<u64, Fault> {
     let lower = text.to_ascii_lowercase();
     let (radix, digits) = match lower.as_bytes() {
@@ -119,10 +127,10 @@ fn unsigned(text: &str) -> Result<u64, Fault> {
         _ => (10, lower.as_str()),
     };
     let bare = digits.replace('_', "");
-    let prefixed = radix != 10;
-    let loose = digits.ends_with('_') || digits.contains("__");
-    if loose || (!prefixed && digits.contains('_')) || !bare.bytes().all(|b| b.is_ascii_hexdigit())
-    {
+    // An underscore stands between two digits, or between a prefix and a digit.
+    let first = radix == 10 && digits.starts_with('_');
+    let loose = first || digits.ends_with('_') || digits.contains("__");
+    if loose || !bare.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Fault::Syntax);
     }
     u64::from_str_radix(&bare, radix).map_err(|e| match e.kind() {
@@ -156,12 +164,20 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_go_reads_them() {
-        for (text, number) in [("0", 0), ("0x10", 16), ("010", 8), ("0b11", 3), ("0x_ff", 255)] {
+        for (text, number) in [
+            ("0", 0),
+            ("0x10", 16),
+            ("010", 8),
+            ("0b11", 3),
+            ("0x_ff", 255),
+            ("1_0", 10),
+            ("0_7", 7),
+        ] {
             assert_eq!(Kind::Uint.parse(text), Ok(Value::Uint(number)), "{text}");
         }
         assert_eq!(Kind::Int.parse("-5"), Ok(Value::Int(-5)));
         assert_eq!(Kind::Int.parse("-9223372036854775808"), Ok(Value::Int(i64::MIN)));
-        for text in ["", "abc", "-1", "1_0", "1_", "0x", "1.5", "١", "+1"] {
+        for text in ["", "abc", "-1", "_1", "1__0", "1_", "0x", "1.5", "١", "+1"] {
             assert_eq!(Kind::Uint.parse(text), Err("parse error".to_owned()), "{text}");
         }
         let large = "18446744073709551616";

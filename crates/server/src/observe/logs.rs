@@ -1,6 +1,6 @@
-//! The log in etcd's shape: one JSON object a line (`level`, `ts`, `caller`, `msg`, then the fields),
-//! or etcd's console columns. Times are in UTC. A line is written whole; a place that cannot be
-//! written to loses it, for there is nowhere left to complain.
+//! The log in etcd's shape: one JSON object a line (`level`, `ts`, `caller`, `msg`, then the
+//! fields), or etcd's console columns. Times are in UTC. A line is written whole; a place that
+//! cannot be written to loses it, for there is nowhere left to complain.
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
@@ -73,6 +74,15 @@ fn place(output: &LogOutput) -> io::Result<Box<dyn Write + Send>> {
 impl<S: Subscriber> Layer<S> for LogLines {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         self.is_wanted(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(match self.level {
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Warn => LevelFilter::WARN,
+            _ => LevelFilter::ERROR,
+        })
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
