@@ -1,1 +1,4 @@
 //! Everything that knows a network, settings or a person.
+
+pub mod config;
+pub mod observe;

@@ -1,0 +1,300 @@
+//! `Flags` → [`Config`]: the rules that bind flags to one another, in etcd's order and etcd's words
+//! where etcd has the rule too. Every refusal says what to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::compaction::AutoCompaction;
+use super::flags::Flags;
+use super::log::LogSettings;
+use super::members::Member;
+use super::notice::Notice;
+use super::table::{self, Meaning};
+use super::tls::{self, ClientTls};
+use super::url::Url;
+use super::{ByteSize, Config, JournalPlace, KeepAlive, Listen, MetricsDetail, gates};
+
+const GIB: u64 = 1 << 30;
+const DEFAULT_QUOTA: ByteSize = ByteSize(2 * GIB);
+const RECOMMENDED_QUOTA: i64 = 8 << 30;
+const RECOMMENDED_REQUEST: u64 = 10 << 20;
+const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+const DEFAULT_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
+const DEFAULT_UNARY_WARNING: Duration = Duration::from_millis(300);
+const MAX_ELECTION_MS: u64 = 50_000;
+
+/// etcd's two clocks, checked against each other.
+struct Clocks {
+    heartbeat: Duration,
+    election: Duration,
+    min_lease_ttl_seconds: i64,
+}
+
+/// Where the server listens: for clients, for HTTP clients, for metrics.
+type Listeners = [Vec<Listen>; 3];
+
+/// Resolves all settings. `from_file` tells whether they were read from a file, where etcd keeps
+/// the default of `--advertise-client-urls` even if the listening URLs are set.
+pub(crate) fn resolve(flags: &Flags, from_file: bool) -> Result<(Config, Vec<Notice>), String> {
+    let mut notices = Vec::new();
+    let log = LogSettings::resolve(flags, &mut notices)?;
+    let listeners = listeners(flags)?;
+    tls::check_versions(flags)?;
+    let clocks = clocks(flags)?;
+    let member = Member::resolve(flags, &flags.text("name"))?;
+    check_advertised(flags, from_file)?;
+    gates::check(&flags.gates("feature-gates"))?;
+    check_the_rest(flags)?;
+    recommend(flags, &mut notices);
+    accepted(flags, &mut notices);
+    Ok((build(flags, log, listeners, &clocks, member)?, notices))
+}
+
+/// Puts together what has been checked.
+fn build(
+    flags: &Flags,
+    log: LogSettings,
+    [client, http, metrics]: Listeners,
+    clocks: &Clocks,
+    member: Member,
+) -> Result<Config, String> {
+    Ok(Config {
+        name: flags.text("name"),
+        data_dir: data_dir(flags),
+        journal: journal(flags)?,
+        listen_client_urls: client,
+        listen_client_http_urls: http,
+        listen_metrics_urls: metrics,
+        advertise_client_urls: flags.urls("advertise-client-urls"),
+        initial_advertise_peer_urls: member.peer_urls,
+        initial_cluster_state: member.state,
+        initial_cluster_token: member.token,
+        identity: member.identity,
+        quota_backend_bytes: quota(flags),
+        max_request_bytes: ByteSize(flags.uint("max-request-bytes")),
+        max_txn_ops: flags.uint("max-txn-ops"),
+        max_concurrent_streams: streams(flags),
+        auto_compaction: auto_compaction(flags)?,
+        watch_progress_notify_interval: progress_interval(flags),
+        election_timeout: clocks.election,
+        heartbeat_interval: clocks.heartbeat,
+        min_lease_ttl_seconds: clocks.min_lease_ttl_seconds,
+        warning_apply_duration: flags.positive("warning-apply-duration"),
+        warning_unary_request_duration: unary_warning(flags),
+        log,
+        metrics: metrics_detail(flags),
+        cors: restricted(flags.list("cors")),
+        host_whitelist: restricted(flags.list("host-whitelist")),
+        feature_gates: flags.gates("feature-gates"),
+        unsafe_no_fsync: flags.switch("unsafe-no-fsync"),
+        grpc_keepalive_min_time: flags.positive("grpc-keepalive-min-time"),
+        grpc_keepalive: keepalive(flags),
+        socket_reuse_port: flags.switch("socket-reuse-port"),
+        socket_reuse_address: flags.switch("socket-reuse-address"),
+        tls: ClientTls::from_flags(flags),
+    })
+}
+
+/// All places to listen on, once none of them promises secrecy that cannot be kept.
+fn listeners(flags: &Flags) -> Result<Listeners, String> {
+    let urls = ["listen-client-urls", "listen-client-http-urls", "listen-metrics-urls"]
+        .map(|name| flags.urls(name));
+    ClientTls::from_flags(flags).check(&urls.concat())?;
+    // No peer port is opened, but etcd would not start with a bad one.
+    bind(flags.urls("listen-peer-urls"))?;
+    let [client, http, metrics] = urls;
+    Ok([bind(client)?, bind(http)?, bind(metrics)?])
+}
+
+fn journal(flags: &Flags) -> Result<JournalPlace, String> {
+    let place = flags.text("journal");
+    // The place may hold a password: only its scheme is ever shown.
+    match place.split([':', '/']).next().unwrap_or("") {
+        "file" if place == "file" => Ok(JournalPlace::File),
+        "file" => Err("--journal=file stands in --data-dir: write 'file' alone, and set \
+                       --data-dir to the directory you mean"
+            .to_owned()),
+        scheme => Err(format!(
+            "--journal={scheme} comes with a later release: use --journal=file, the embedded \
+             journal in --data-dir"
+        )),
+    }
+}
+
+fn data_dir(flags: &Flags) -> PathBuf {
+    match flags.text("data-dir") {
+        dir if dir.is_empty() => PathBuf::from(format!("{}.etcd", flags.text("name"))),
+        dir => PathBuf::from(dir),
+    }
+}
+
+fn clocks(flags: &Flags) -> Result<Clocks, String> {
+    let (tick, election) = (flags.uint("heartbeat-interval"), flags.uint("election-timeout"));
+    if tick == 0 {
+        return Err("--heartbeat-interval must be >0 (set to 0ms)".to_owned());
+    }
+    if election == 0 {
+        return Err("--election-timeout must be >0 (set to 0ms)".to_owned());
+    }
+    if tick.saturating_mul(5) > election {
+        return Err(format!(
+            "--election-timeout[{election}ms] should be at least as 5 times as \
+             --heartbeat-interval[{tick}ms]"
+        ));
+    }
+    if election > MAX_ELECTION_MS {
+        return Err(format!(
+            "--election-timeout[{election}ms] is too long, and should be set less than \
+             {MAX_ELECTION_MS}ms"
+        ));
+    }
+    // etcd counts in whole ticks, and rounds the shortest lease up to whole seconds.
+    let shortest = (3 * (election / tick) / 2) * tick;
+    Ok(Clocks {
+        heartbeat: Duration::from_millis(tick),
+        election: Duration::from_millis(election),
+        min_lease_ttl_seconds: i64::try_from(shortest.div_ceil(1000)).unwrap_or(i64::MAX),
+    })
+}
+
+fn check_advertised(flags: &Flags, from_file: bool) -> Result<(), String> {
+    for url in flags.urls("advertise-client-urls") {
+        url.check_host().map_err(|why| {
+            format!(
+                "--advertise-client-urls {:?} must be in the format \"host:port\", \
+                 \"unix:/path/to/socket\" or \"unixs:/path/to/socket\" ({why})",
+                url.as_str()
+            )
+        })?;
+    }
+    let unset = flags.is_set("listen-client-urls") && !flags.is_set("advertise-client-urls");
+    if unset && !from_file {
+        return Err("--advertise-client-urls is required when --listen-client-urls is set \
+                    explicitly"
+            .to_owned());
+    }
+    Ok(())
+}
+
+/// Rules of etcd over flags that mean nothing here: what etcd would not start with, neither do we.
+fn check_the_rest(flags: &Flags) -> Result<(), String> {
+    let hash_check = flags.span("compact-hash-check-time");
+    if hash_check.0 <= 0 {
+        return Err(format!("--compact-hash-check-time must be >0 (set to {hash_check})"));
+    }
+    if flags.text("discovery-fallback") == "proxy" {
+        return Err("v2 proxy is deprecated, and --discovery-fallback can't be configured as \
+                    \"proxy\""
+            .to_owned());
+    }
+    let token = flags.text("auth-token");
+    if !matches!(token.as_str(), "" | "simple") && !token.starts_with("jwt,") {
+        return Err("auth: invalid auth options (--auth-token is 'simple', or 'jwt,' and its \
+                    options)"
+            .to_owned());
+    }
+    Ok(())
+}
+
+fn bind(urls: Vec<Url>) -> Result<Vec<Listen>, String> {
+    let mut listens: Vec<Listen> = Vec::new();
+    for url in urls {
+        let address = url.listen_address()?;
+        // `localhost` and `127.0.0.1` bind the same; twice would fail at start.
+        if !listens.iter().any(|listen| listen.address == address) {
+            listens.push(Listen { url, address });
+        }
+    }
+    Ok(listens)
+}
+
+fn quota(flags: &Flags) -> Option<ByteSize> {
+    match flags.int("quota-backend-bytes") {
+        0 => Some(DEFAULT_QUOTA),
+        number => u64::try_from(number).ok().map(ByteSize),
+    }
+}
+
+fn streams(flags: &Flags) -> u32 {
+    match u32::try_from(flags.uint("max-concurrent-streams")) {
+        Ok(0) | Err(_) => u32::MAX,
+        Ok(number) => number,
+    }
+}
+
+fn progress_interval(flags: &Flags) -> Duration {
+    let asked = flags.positive("watch-progress-notify-interval");
+    asked.map_or(DEFAULT_PROGRESS_INTERVAL, |interval| interval.max(MIN_PROGRESS_INTERVAL))
+}
+
+fn auto_compaction(flags: &Flags) -> Result<AutoCompaction, String> {
+    let retention = flags.text("auto-compaction-retention");
+    AutoCompaction::parse(&flags.text("auto-compaction-mode"), &retention)
+}
+
+fn unary_warning(flags: &Flags) -> Duration {
+    flags.positive("warning-unary-request-duration").unwrap_or(DEFAULT_UNARY_WARNING)
+}
+
+fn metrics_detail(flags: &Flags) -> MetricsDetail {
+    match flags.text("metrics").as_str() {
+        "extensive" => MetricsDetail::Extensive,
+        _ => MetricsDetail::Basic,
+    }
+}
+
+fn restricted(list: Vec<String>) -> Option<Vec<String>> {
+    let any = list.is_empty() || list.iter().any(|item| item == "*" || item.is_empty());
+    if any { None } else { Some(list) }
+}
+
+fn keepalive(flags: &Flags) -> Option<KeepAlive> {
+    let interval = flags.positive("grpc-keepalive-interval")?;
+    let timeout = flags.positive("grpc-keepalive-timeout")?;
+    Some(KeepAlive { interval, timeout })
+}
+
+/// What etcd too advises against.
+fn recommend(flags: &Flags, notices: &mut Vec<Notice>) {
+    let mut warn = |about: &str, text: &str| notices.push(Notice::warning(about, text));
+    if flags.text("data-dir").is_empty() {
+        warn("data-dir", "'data-dir' was empty; using default");
+    }
+    if flags.int("quota-backend-bytes") > RECOMMENDED_QUOTA {
+        warn(
+            "quota-backend-bytes",
+            "more than etcd recommends (8 GiB); memory is what it takes here",
+        );
+    }
+    if flags.uint("max-request-bytes") > RECOMMENDED_REQUEST {
+        warn("max-request-bytes", "exceeded recommended request limit (10 MiB)");
+    }
+    let progress = flags.positive("watch-progress-notify-interval");
+    if progress.is_some_and(|interval| interval < MIN_PROGRESS_INTERVAL) {
+        warn("watch-progress-notify-interval", "raised to 100ms, the shortest there is");
+    }
+    if !["basic", "extensive"].contains(&flags.text("metrics").as_str()) {
+        warn("metrics", "neither basic nor extensive: read as basic");
+    }
+    if flags.switch("unsafe-no-fsync") {
+        warn("unsafe-no-fsync", "a power loss will take back writes that were acknowledged");
+    }
+}
+
+/// One line for each flag that was set and does nothing.
+fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
+    for name in flags.given() {
+        let text = match table::find(name).map(|flag| flag.meaning) {
+            Some(Meaning::Nothing(why)) => format!("accepted, without meaning here: {why}"),
+            Some(Meaning::Later(what)) => format!("accepted, not yet in effect: {what}"),
+            _ => continue,
+        };
+        notices.push(Notice::info(name, &text));
+    }
+    for gate in gates::GATES {
+        if flags.gates("feature-gates").contains_key(gate.name) {
+            let text = format!("accepted, without meaning here: {}", gate.here);
+            notices.push(Notice::info(&format!("feature-gates {}", gate.name), &text));
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Every flag of etcd 3.7.1 and our own: name, kind, default, and what it comes to here. Parsing,
+//! `--help`, the names of environment variables, the keys of the file and the "accepted" lines of
+//! the log all come from this table.
+
+use super::value::Kind::{self, *};
+
+/// One flag.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: &'static str,
+    pub(crate) meaning: Meaning,
+}
+
+/// What setting a flag does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// What etcd means by it.
+    Used(&'static str),
+    /// Nothing, and why.
+    Nothing(&'static str),
+    /// Nothing yet, and what it will do.
+    Later(&'static str),
+}
+
+const fn used(name: &'static str, kind: Kind, default: &'static str, text: &'static str) -> Flag {
+    Flag { name, kind, default, meaning: Meaning::Used(text) }
+}
+const fn none(name: &'static str, kind: Kind, default: &'static str, why: &'static str) -> Flag {
+    Flag { name, kind, default, meaning: Meaning::Nothing(why) }
+}
+const fn later(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Flag {
+    Flag { name, kind, default, meaning: Meaning::Later(what) }
+}
+
+const V2_STAGES: &[&str] = &["write-only", "write-only-skip-check", "write-only-drop-data", "gone"];
+const NO_RAFT: &str = "there is no Raft to tune";
+const NO_PEERS: &str = "no peer port is opened";
+const NO_BOLT: &str = "there is no bbolt file under the state";
+const NO_DISCOVERY: &str = "the journal says where the cluster is; nothing is discovered";
+const TLS: &str = "TLS for clients";
+const AUTH: &str = "users, roles and tokens";
+const SPANS: &str = "export of traces";
+const ROTATION_DEFAULT: &str =
+    r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#;
+const ROTATION: &str = "rotation of log files";
+
+/// The file that takes the place of all other settings; etcd's usage text shows it apart.
+pub(crate) const CONFIG_FILE: &str = "config-file";
+
+/// All flags under the headings that `--help` shows.
+pub(crate) const SECTIONS: &[(&str, &[Flag])] = &[
+    ("Meridian", MERIDIAN),
+    ("Member", MEMBER),
+    ("Clustering", CLUSTERING),
+    ("Security", SECURITY),
+    ("Auth", AUTHENTICATION),
+    ("Profiling and Monitoring", MONITORING),
+    ("Logging", LOGGING),
+    ("Distributed tracing", TRACING),
+    ("Features", FEATURES),
+    ("Unsafe feature", UNSAFE),
+];
+
+const MERIDIAN: &[Flag] = &[
+    used("journal", Text, "file", "Where the journal is kept: 'file' keeps it in --data-dir."),
+    used(CONFIG_FILE, Text, "", "Read all settings from this file, and no others."),
+    used("version", Bool, "false", "Print the version and exit."),
+];
+
+const MEMBER: &[Flag] = &[
+    used("name", Text, "default", "Name of this member."),
+    used("data-dir", Text, "", "Directory of the journal; ${name}.etcd if empty."),
+    none("wal-dir", Text, "", "the journal and its checkpoints stand together in --data-dir"),
+    none("snapshot-count", Uint, "10000", "checkpoints follow the size of the journal"),
+    used("heartbeat-interval", Uint, "100", "Milliseconds, a fifth of --election-timeout at most."),
+    used(
+        "election-timeout",
+        Uint,
+        "1000",
+        "Milliseconds; the shortest lease is 1.5 times as long.",
+    ),
+    none("initial-election-tick-advance", Bool, "true", NO_RAFT),
+    none("listen-peer-urls", Urls, "http://localhost:2380", NO_PEERS),
+    used(
+        "listen-client-urls",
+        Urls,
+        "http://localhost:2379",
+        "Where gRPC and HTTP clients are served, comma-separated.",
+    ),
+    used("listen-client-http-urls", Urls, "", "Where HTTP clients are served apart from gRPC."),
+    none("max-snapshots", Uint, "5", "a checkpoint replaces the one before it"),
+    none("max-wals", Uint, "5", "the journal is trimmed behind each checkpoint"),
+    none("memory-mlock", Bool, "false", NO_BOLT),
+    used(
+        "quota-backend-bytes",
+        Int,
+        "0",
+        "Size at which writes are refused; 0 is 2 GiB, -1 no limit.",
+    ),
+    none("backend-bbolt-freelist-type", Text, "map", NO_BOLT),
+    none(
+        "backend-batch-interval",
+        Duration,
+        "0s",
+        "a batch is closed when the journal is ready for it",
+    ),
+    none("backend-batch-limit", Int, "0", "a batch is closed when the journal is ready for it"),
+    used("max-txn-ops", Uint, "128", "Operations that one transaction may hold."),
+    used("max-request-bytes", Uint, "1572864", "Size of the largest request that is accepted."),
+    used(
+        "max-concurrent-streams",
+        Uint32,
+        "4294967295",
+        "Streams that one connection may have open.",
+    ),
+    used("grpc-keepalive-min-time", Duration, "5s", "Shortest time between two pings of a client."),
+    used(
+        "grpc-keepalive-interval",
+        Duration,
+        "2h",
+        "Silence before a client is pinged (0: never).",
+    ),
+    used("grpc-keepalive-timeout", Duration, "20s", "Time to answer a ping (0: no pings)."),
+    used("socket-reuse-port", Bool, "false", "Listen with SO_REUSEPORT."),
+    used("socket-reuse-address", Bool, "false", "Listen with SO_REUSEADDR."),
+    later("enable-grpc-gateway", Bool, "true", "the JSON gateway under /v3/"),
+    none("raft-read-timeout", Duration, "5s", NO_PEERS),
+    none("raft-write-timeout", Duration, "5s", NO_PEERS),
+    used("feature-gates", Gates, "", "etcd's feature gates, Name=true|false, comma-separated:"),
+];
+
+const CLUSTERING: &[Flag] = &[
+    used(
+        "initial-advertise-peer-urls",
+        Urls,
+        "http://localhost:2380",
+        "Only the member's and the cluster's ids are made from them.",
+    ),
+    used(
+        "initial-cluster",
+        Text,
+        "",
+        "The members at the beginning; one, with the embedded journal.",
+    ),
+    used(
+        "initial-cluster-state",
+        OneOf(&["new", "existing"]),
+        "new",
+        "'existing' refuses an empty data directory.",
+    ),
+    used(
+        "initial-cluster-token",
+        Text,
+        "etcd-cluster",
+        "Makes the ids of this cluster differ from another's.",
+    ),
+    used(
+        "advertise-client-urls",
+        Urls,
+        "http://localhost:2379",
+        "What member lists show; required with --listen-client-urls.",
+    ),
+    used("discovery-token", Text, "", "Refused: nothing is discovered."),
+    used("discovery-endpoints", Set, "", "Refused: nothing is discovered."),
+    none("discovery-dial-timeout", Duration, "2s", NO_DISCOVERY),
+    none("discovery-request-timeout", Duration, "5s", NO_DISCOVERY),
+    none("discovery-keepalive-time", Duration, "2s", NO_DISCOVERY),
+    none("discovery-keepalive-timeout", Duration, "6s", NO_DISCOVERY),
+    none("discovery-insecure-transport", Bool, "true", NO_DISCOVERY),
+    none("discovery-insecure-skip-tls-verify", Bool, "false", NO_DISCOVERY),
+    none("discovery-cert", Text, "", NO_DISCOVERY),
+    none("discovery-key", Text, "", NO_DISCOVERY),
+    none("discovery-cacert", Text, "", NO_DISCOVERY),
+    none("discovery-user", Text, "", NO_DISCOVERY),
+    none("discovery-password", Text, "", NO_DISCOVERY),
+    none("discovery-fallback", OneOf(&["exit", "proxy"]), "exit", NO_DISCOVERY),
+    used("discovery-srv", Text, "", "Refused: nothing is discovered."),
+    used("discovery-srv-name", Text, "", "Refused: nothing is discovered."),
+    none("strict-reconfig-check", Bool, "true", "members come and go without a quorum to lose"),
+    none("pre-vote", Bool, "true", NO_RAFT),
+    used(
+        "auto-compaction-retention",
+        Text,
+        "0",
+        "History to keep: hours, '5m', or revisions; 0 keeps all.",
+    ),
+    used("auto-compaction-mode", Text, "periodic", "What the retention counts: periodic|revision."),
+    none("v2-deprecation", AnyOf(V2_STAGES), "write-only", "there is no v2 store"),
+];
+
+const SECURITY: &[Flag] = &[
+    later("cert-file", Text, "", TLS),
+    later("key-file", Text, "", TLS),
+    later("client-cert-auth", Bool, "false", TLS),
+    later("client-cert-file", Text, "", TLS),
+    later("client-key-file", Text, "", TLS),
+    later("client-crl-file", Text, "", TLS),
+    later("client-cert-allowed-hostname", List, "", TLS),
+    later("trusted-ca-file", Text, "", TLS),
+    later("auto-tls", Bool, "false", TLS),
+    none("peer-cert-file", Text, "", NO_PEERS),
+    none("peer-key-file", Text, "", NO_PEERS),
+    none("peer-client-cert-auth", Bool, "false", NO_PEERS),
+    none("peer-client-cert-file", Text, "", NO_PEERS),
+    none("peer-client-key-file", Text, "", NO_PEERS),
+    none("peer-trusted-ca-file", Text, "", NO_PEERS),
+    none("peer-cert-allowed-cn", List, "", NO_PEERS),
+    none("peer-cert-allowed-hostname", List, "", NO_PEERS),
+    none("peer-auto-tls", Bool, "false", NO_PEERS),
+    none("peer-crl-file", Text, "", NO_PEERS),
+    none("peer-skip-client-san-verification", Bool, "false", NO_PEERS),
+    later("self-signed-cert-validity", Uint, "1", TLS),
+    later("cipher-suites", List, "", TLS),
+    later("tls-min-version", Text, "TLS1.2", TLS),
+    later("tls-max-version", Text, "", TLS),
+    used("cors", Origins, "*", "Origins that browsers may call from, comma-separated."),
+    used("host-whitelist", Set, "*", "Host names that HTTP clients may use, comma-separated."),
+];
+
+const AUTHENTICATION: &[Flag] = &[
+    later("auth-token", Text, "simple", AUTH),
+    later("bcrypt-cost", Uint, "10", AUTH),
+    later("auth-token-ttl", Uint, "300", AUTH),
+];
+
+const MONITORING: &[Flag] = &[
+    later("enable-pprof", Bool, "false", "profiles under /debug/pprof/"),
+    used("metrics", Text, "basic", "'extensive' adds histograms of every gRPC call."),
+    used(
+        "listen-metrics-urls",
+        Urls,
+        "",
+        "Where /metrics and the health pages are served as well.",
+    ),
+];
+
+const LOGGING: &[Flag] = &[
+    used("logger", Text, "zap", "Only 'zap' is known: the shape of the log lines."),
+    used(
+        "log-outputs",
+        Set,
+        "default",
+        "stdout, stderr, default (stderr) or paths, comma-separated.",
+    ),
+    used("log-level", Text, "info", "debug, info, warn, error, dpanic, panic or fatal."),
+    used("log-format", Text, "json", "json or console."),
+    later("enable-log-rotation", Bool, "false", ROTATION),
+    later("log-rotation-config-json", Text, ROTATION_DEFAULT, ROTATION),
+    used(
+        "warning-unary-request-duration",
+        Duration,
+        "300ms",
+        "A request that takes longer is logged.",
+    ),
+];
+
+const TRACING: &[Flag] = &[
+    later("enable-distributed-tracing", Bool, "false", SPANS),
+    later("distributed-tracing-address", Text, "localhost:4317", SPANS),
+    later("distributed-tracing-service-name", Text, "etcd", SPANS),
+    later("distributed-tracing-instance-id", Text, "", SPANS),
+    later("distributed-tracing-sampling-rate", Int, "0", SPANS),
+];
+
+const FEATURES: &[Flag] = &[
+    none("corrupt-check-time", Duration, "0s", "every entry of the journal carries its checksum"),
+    none(
+        "compact-hash-check-time",
+        Duration,
+        "1m",
+        "every entry of the journal carries its checksum",
+    ),
+    none("compaction-batch-limit", Int, "0", "compaction is carried out between batches"),
+    none("compaction-sleep-interval", Duration, "0s", "compaction is carried out between batches"),
+    used(
+        "watch-progress-notify-interval",
+        Duration,
+        "10m",
+        "Between progress notices on a silent watch.",
+    ),
+    used(
+        "warning-apply-duration",
+        Duration,
+        "100ms",
+        "A command that applies for longer is logged.",
+    ),
+    none("bootstrap-defrag-threshold-megabytes", Uint, "0", "there is nothing to defragment"),
+    none("max-learners", Int, "1", "a replica that does not vote costs the writer nothing"),
+    none("downgrade-check-time", Duration, "5s", "there are no other members to differ from"),
+    none("snapshot-catchup-entries", Uint, "5000", "who is behind reads the journal"),
+];
+
+const UNSAFE: &[Flag] = &[
+    none("force-new-cluster", Bool, "false", "there are no other members to leave behind"),
+    used(
+        "unsafe-no-fsync",
+        Bool,
+        "false",
+        "Never sync the journal: a power loss takes back writes.",
+    ),
+];
+
+/// Accepted by etcd without effect since version 2; not shown by `--help`.
+pub(crate) const LONG_GONE: &[&str] = &[
+    "cluster-active-size",
+    "cluster-remove-delay",
+    "cluster-sync-interval",
+    "config",
+    "force",
+    "max-result-buffer",
+    "max-retry-attempts",
+    "peer-heartbeat-interval",
+    "peer-election-timeout",
+    "retry-interval",
+    "snapshot",
+    "v",
+    "vv",
+    "test.coverprofile",
+    "test.outputdir",
+];
+
+/// All flags of the table.
+pub(crate) fn all() -> impl Iterator<Item = &'static Flag> {
+    SECTIONS.iter().flat_map(|(_, flags)| flags.iter())
+}
+
+/// The flag of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Flag> {
+    all().find(|flag| flag.name == name)
+}
+
+/// The known name that an unknown one most likely meant.
+pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+    let close = |known: &&'static str| distance(name, known) <= 1 + name.len() / 4;
+    all().map(|flag| flag.name).filter(close).min_by_key(|known| distance(name, known))
+}
+
+/// Edit distance, by insertion, removal and replacement.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}

@@ -1,0 +1,3 @@
+//! What an operator sees of a running server: logs.
+
+pub mod logs;
