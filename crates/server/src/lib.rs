@@ -1,4 +1,11 @@
 //! Everything that knows a network, settings or a person.
 
 pub mod config;
+pub mod grpc;
+pub mod http;
 pub mod observe;
+pub mod rpc;
+pub mod serve;
+pub mod start;
+mod webonly;
+pub mod wire;

@@ -1,2 +1,99 @@
-//! The `meridian` binary.
-fn main() {}
+//! The `meridian` binary: settings in, a member out, and a last line that says why it stopped.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use server::config::{self, Config, Invocation, Notice};
+use server::start::{Member, start};
+use server::{observe, serve};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Fragmentation and the cost of a million small values decide memory and speed here; see ADR 0003.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    match config::this_process() {
+        Invocation::Print(text) => {
+            drop(std::io::stdout().write_all(text.as_bytes()));
+            ExitCode::SUCCESS
+        }
+        Invocation::Refuse { exit_code, message } => {
+            say(&message);
+            ExitCode::from(exit_code)
+        }
+        Invocation::Serve(config, notices) => run(&config, &notices),
+    }
+}
+
+fn say(message: &str) {
+    drop(writeln!(std::io::stderr(), "{message}"));
+}
+
+fn run(config: &Config, notices: &[Notice]) -> ExitCode {
+    if let Err(error) = observe::logs::install(&config.log) {
+        say(&format!("cannot open the log: {error}; see --log-outputs"));
+        return ExitCode::FAILURE;
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(severity = "panic", reason = %panic, "stopping, since a bug was found");
+    }));
+    for notice in notices {
+        notice.log();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(member(config)),
+        Err(error) => Err(format!("cannot start threads: {error}")),
+    };
+    match ended {
+        Ok(why) => {
+            tracing::info!(reason = why, "stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(severity = "fatal", %error, "stopped");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a member until a signal asks it to stop; says which.
+async fn member(config: &Config) -> Result<&'static str, String> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let Member { engine, tasks, parts, listeners } =
+        start(config).await.map_err(|e| e.to_string())?;
+    let (writer_ended, writer) = tokio::sync::oneshot::channel::<()>();
+    let writing = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        if let Ok(runtime) = runtime {
+            runtime.block_on(tasks.writer);
+        }
+        drop(writer_ended);
+    });
+    let writing = writing.map_err(|error| format!("cannot start the writer's thread: {error}"))?;
+    let watches = tokio::spawn(tasks.watches);
+    let compactor = tokio::spawn(tasks.compactor);
+    for listen in &config.listen_client_urls {
+        tracing::info!(address = listen.url.as_str(), "ready to serve client requests");
+    }
+    let mut why = Err("the writer ended: the journal takes no more entries".to_owned());
+    let shutdown = async {
+        tokio::select! {
+            _ = terminate.recv() => why = Ok("SIGTERM"),
+            _ = interrupt.recv() => why = Ok("SIGINT"),
+            _ = writer => {}
+        }
+    };
+    let served = serve::serve(parts, listeners, shutdown).await;
+    engine.stop();
+    let joined = tokio::task::spawn_blocking(move || writing.join());
+    if joined.await.is_err() {
+        why = Err("the writer's thread died".to_owned());
+    }
+    watches.abort();
+    compactor.abort();
+    served.map_err(|error| error.to_string())?;
+    why
+}
