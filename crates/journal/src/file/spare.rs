@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use futures::channel::oneshot;
 
 use super::disk::{Disk, DiskFile, is_full};
+use super::segment::{self, Header, Segment};
 use crate::JournalError;
 
 /// The name of a spare until it becomes a segment.
@@ -135,4 +136,36 @@ fn remove(disk: &dyn Disk, dir: &Path, paths: &[PathBuf]) -> Result<(), JournalE
         })?;
     }
     Ok(())
+}
+
+/// Why a spare did not become a segment.
+pub(crate) enum Christening {
+    /// Nothing happened.
+    Refused(JournalError),
+    /// It may have happened.
+    Unclear(String),
+}
+
+/// Gives a spare its header and its name, durably.
+pub(crate) fn christen(
+    disk: &dyn Disk,
+    dir: &Path,
+    spare: Spare,
+    header: &Header,
+) -> Result<Segment, Christening> {
+    let path = segment::path(dir, header.first);
+    let refused = |error: io::Error| {
+        let what = format!("naming {}: {error}", path.display());
+        Christening::Refused(JournalError::Unavailable(what))
+    };
+    let page = header.encode();
+    spare.file.write_at(0, &page).and_then(|()| spare.file.sync()).map_err(refused)?;
+    disk.rename(&spare.path, &path).map_err(refused)?;
+    disk.sync_dir(dir).map_err(|error| {
+        Christening::Unclear(format!(
+            "syncing the directory after naming {}: {error}",
+            path.display()
+        ))
+    })?;
+    Ok(Segment::new(header.first, path, spare.file, header.size))
 }
