@@ -37,7 +37,7 @@ use layout::Layout;
 use queue::{Offer, Queue, Request, Turned};
 use recovery::Recovered;
 use segment::{HEADER, Header};
-use spare::{Christening, Remover};
+use spare::{Christening, Pace, Remover};
 use writer::{Start, Writer};
 
 use crate::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};
@@ -321,7 +321,7 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Send + Sync>, JournalErro
 fn begin(disk: &dyn Disk, dir: &Path, size: u64) -> Result<Recovered, JournalError> {
     let draw = || u128::from(RandomState::new().hash_one(std::process::id()));
     let header = Header { log: draw() << 64 | draw(), first: Slot(1), size };
-    let spare = spare::prepare(disk, dir, size)?;
+    let spare = spare::prepare(disk, dir, size, Pace::AtOnce)?;
     let segment = spare::christen(disk, dir, spare, &header).map_err(|error| match error {
         Christening::Refused(error) => error,
         Christening::Unclear(what) => JournalError::Unavailable(what),

