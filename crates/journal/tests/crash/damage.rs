@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use futures::executor::block_on;
-use journal::{FileJournal, Journal, JournalError, Opening, Record, Slot};
+use journal::{Append, FileJournal, Journal, JournalError, Nonce, Opening, Record, Slot};
 
-use crate::disk::Random;
+use crate::disk::{Random, Recorder};
 use crate::history::{DIR, History, SEGMENT, open, open_files, read_all};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -205,6 +206,35 @@ fn a_file_of_another_log_or_place_is_refused() {
     let wrong = Path::new(DIR).join("oops.journal");
     strange.insert(wrong.clone(), vec![]);
     refused(strange, &wrong, "a file with a strange name");
+}
+
+/// A value may hold anything, a piece of another journal too: it proves nothing about this one.
+#[test]
+fn another_logs_frames_in_a_body_prove_nothing() {
+    let foreign = {
+        let mut history = History::new(30);
+        let (journal, _) = open(&history.disk).expect("open");
+        (0..6).for_each(|_| history.burst(&journal, 1, 50));
+        history.disk.files().remove(&Path::new(DIR).join("00000000000000000001.journal"))
+    };
+    let foreign = foreign.expect("file");
+    let ends = frame_ends(&foreign);
+    // Slot 4 of the other log, which declares its slot 3 durable.
+    let body = Bytes::copy_from_slice(&foreign[ends[3]..ends[4]]);
+    let disk = Recorder::default();
+    let (journal, _) = open(&disk).expect("open");
+    for slot in 1..=3 {
+        let append = block_on(journal.append(Slot(slot), Nonce(slot.into()), body.clone()));
+        assert!(matches!(append, Append::Won));
+    }
+    let mut files = disk.files();
+    let first = files.get_mut(&Path::new(DIR).join("00000000000000000001.journal"));
+    let first = first.expect("file");
+    let torn = frame_ends(first)[2];
+    first[torn..torn + 48].fill(0);
+    let (_, opening, _) = opened(files, "torn");
+    assert_eq!(opening.tail, Slot(3));
+    assert_eq!(opening.cut.map(|cut| cut.offset), Some(torn as u64));
 }
 
 #[test]

@@ -66,16 +66,16 @@ fn a_full_disk_makes_room_by_trimming() {
 fn nobody_waits_behind_a_refused_slot() {
     let disk = Recorder::default();
     let (journal, _) = open(&disk).expect("open");
-    disk.faults.capacity.store(2 * SEGMENT, Ordering::SeqCst);
-    let slot = fill(&journal, 1);
-    let body = || Bytes::from(vec![2; 1000]);
-    let offers = [2, 1, 0, 3].map(|ahead| journal.append(Slot(slot + ahead), Nonce(99), body()));
+    disk.faults.capacity.store(SEGMENT, Ordering::SeqCst);
+    assert!(matches!(append(&journal, 1, 10), Append::Won));
+    let offers = [4, 3, 2, 5]
+        .map(|slot| journal.append(Slot(slot), Nonce(99), Bytes::from(vec![2; SEGMENT as usize])));
     for outcome in block_on(join_all(offers)) {
         assert!(matches!(outcome, Append::Refused(JournalError::Full(_))), "{outcome:?}");
     }
     disk.faults.capacity.store(u64::MAX, Ordering::SeqCst);
-    for ahead in 0..4 {
-        assert!(matches!(append(&journal, slot + ahead, 1000), Append::Won));
+    for slot in 2..6 {
+        assert!(matches!(append(&journal, slot, 1000), Append::Won));
     }
 }
 
