@@ -62,7 +62,7 @@ pub enum Append {
 pub struct Successor(pub String);
 
 /// Why a journal could not do what was asked. Split where the caller acts differently.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalError {
     /// There is no room for the body. Nothing was written; reads go on.
     Full(String),
@@ -105,7 +105,10 @@ pub trait Journal: Send + Sync + 'static {
     /// Creates `slot` with `body` if it is absent.
     ///
     /// [`Append::Won`] is said only when the body, and every slot before it, is durable. An offer of
-    /// the same nonce to a slot that holds it already is Won, not Lost.
+    /// the same nonce to a slot that holds it already is Won, not Lost. An offer beyond the first
+    /// free slot waits for its predecessor, as long as that takes; when that one is Refused, those
+    /// that wait behind it may be as well, or go on waiting. To a slot that was trimmed, an offer whose fate is forgotten
+    /// is Unknown with [`JournalError::Trimmed`], for ever.
     fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append>;
 
     /// The occupied slots from `from` on, contiguous, in order, at most about `limit` bytes of bodies
@@ -117,10 +120,13 @@ pub trait Journal: Send + Sync + 'static {
     fn tail(&self) -> BoxFuture<'_, Result<Slot, JournalError>>;
 
     /// Forgets the slots before `before`. Called only below a durable checkpoint; a backend may keep
-    /// more than asked. Reading a forgotten slot is [`JournalError::Trimmed`].
+    /// more than asked, also after an error, which only delays the room that is won. Never moves the
+    /// tail. Reading a forgotten slot is [`JournalError::Trimmed`].
     fn trim(&self, before: Slot) -> BoxFuture<'_, Result<(), JournalError>>;
 
-    /// Ends the log at its tail and records where it goes on. Idempotent for the same successor.
+    /// Ends the log at its tail, which it answers, and records where it goes on. Durable when it
+    /// returns. Idempotent for the same successor; for another one it is [`JournalError::Sealed`].
+    /// Offers beyond the end are then Refused with [`JournalError::Sealed`]; reads go on.
     fn seal(&self, successor: Successor) -> BoxFuture<'_, Result<Slot, JournalError>>;
 
     /// Where the log goes on, if it was sealed.

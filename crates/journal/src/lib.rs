@@ -5,5 +5,11 @@
 //! `tests/contract` is what "implements" means.
 
 mod contract;
+pub mod faulty;
+pub mod file;
+mod memory;
 
 pub use contract::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};
+pub use faulty::Faulty;
+pub use file::{FileJournal, FileOptions, Opening};
+pub use memory::MemoryJournal;

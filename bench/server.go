@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// Target is a server binary that takes etcd's flags.
+type Target struct{ Name, Path string }
+
+// Server is one running process with its data directory.
+type Server struct {
+	Target
+	dir, addr string
+	cmd       *exec.Cmd
+	log       *os.File
+}
+
+// Start runs the server on free ports and waits until it answers a linearizable read.
+func Start(target Target, dir string) (*Server, error) {
+	s := &Server{Target: target, dir: dir}
+	_, err := s.start()
+	return s, err
+}
+
+// start returns how long it took from the process's start to the first answer.
+func (s *Server) start() (time.Duration, error) {
+	client, peer := freePort(), freePort()
+	s.addr = "127.0.0.1:" + client
+	url, peerURL := "http://"+s.addr, "http://127.0.0.1:"+peer
+	if err := os.MkdirAll(filepath.Dir(s.dir), 0o755); err != nil {
+		return 0, err
+	}
+	file, err := os.Create(s.dir + ".log")
+	if err != nil {
+		return 0, err
+	}
+	s.log = file
+	s.cmd = exec.Command(s.Path, "--data-dir", s.dir, "--listen-client-urls", url, "--advertise-client-urls", url,
+		"--listen-peer-urls", peerURL, "--initial-advertise-peer-urls", peerURL,
+		"--initial-cluster", "default="+peerURL, "--quota-backend-bytes", "8589934592", "--log-level", "warn")
+	s.cmd.Stdout, s.cmd.Stderr = file, file
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	begin := time.Now()
+	if err := s.cmd.Start(); err != nil {
+		return 0, err
+	}
+	for time.Since(begin) < time.Minute {
+		if s.answers() {
+			return time.Since(begin), nil
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return 0, fmt.Errorf("%s did not answer within a minute; its log is %s", s.Name, file.Name())
+}
+
+func (s *Server) answers() bool {
+	conn, err := net.DialTimeout("tcp", s.addr, 100*time.Millisecond)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	c := s.Dial()
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_, err = pb.NewKVClient(c).Range(ctx, &pb.RangeRequest{Key: []byte("k")})
+	return err == nil
+}
+
+// Dial opens one connection with no limit on what comes back.
+func (s *Server) Dial() *grpc.ClientConn {
+	c, err := grpc.NewClient(s.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<31-1), grpc.MaxCallSendMsgSize(1<<31-1)))
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// Restart stops the server and starts it again on the same data.
+func (s *Server) Restart() (time.Duration, error) {
+	s.Stop()
+	return s.start()
+}
+
+// Stop asks the server to end, and waits.
+func (s *Server) Stop() {
+	if s.cmd == nil || s.cmd.Process == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() { _ = s.cmd.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		_ = s.cmd.Process.Kill()
+		<-done
+	}
+	s.log.Close()
+	s.cmd = nil
+}
+
+// CPU is the processor time the server has used, user and system.
+func (s *Server) CPU() time.Duration {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		panic(err)
+	}
+	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+2:]))
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// Memory returns a field of /proc/PID/status in bytes: VmRSS now, VmHWM at its highest.
+func (s *Server) Memory(field string) float64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		panic(err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		if strings.HasPrefix(line, field+":") {
+			kib, _ := strconv.ParseFloat(strings.Fields(line)[1], 64)
+			return kib * 1024
+		}
+	}
+	panic("no " + field)
+}
+
+// ForgetPeak makes VmHWM start again from what is resident now.
+func (s *Server) ForgetPeak() {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte("5"), 0)
+}
+
+func freePort() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}

@@ -1,0 +1,323 @@
+//! The embedded default: the log in files of one directory.
+//!
+//! Segments are allocated and zeroed ahead; one thread writes, with one sync for all that waits.
+//! What was synced is whole or refused; a tail torn by a crash is cut and reported. The bytes are
+//! drawn in `docs/format.md`. Reads fetch from the file on the calling thread.
+
+mod disk;
+mod frame;
+mod layout;
+mod queue;
+mod real;
+mod recent;
+mod recovery;
+mod segment;
+mod spare;
+mod writer;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::BoxFuture;
+use parking_lot::RwLock;
+
+pub use disk::{Disk, DiskFile, Lock};
+pub use real::RealDisk;
+pub use recovery::Cut;
+
+use layout::Layout;
+use queue::{Offer, Queue};
+use recovery::Recovered;
+use segment::{HEADER, Header};
+use spare::Remover;
+use writer::{Christening, Start, Writer};
+
+use crate::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};
+
+/// The smallest segment: the header and a little.
+const MIN_SEGMENT: u64 = 2 * HEADER;
+
+/// What is called when the disk has failed and nothing more can be promised.
+pub type OnFault = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How a [`FileJournal`] goes about its work.
+#[derive(Clone)]
+pub struct FileOptions {
+    /// The size of one file; a body that does not fit gets a larger one of its own.
+    pub segment_bytes: u64,
+    /// How long after the last append its durability is noted in the log itself. Damage to a record
+    /// that is noted so is never mistaken for a torn tail.
+    pub mark_after: Duration,
+    /// How long appends are refused after the disk was found full, before it is tried again.
+    pub retry_full: Duration,
+    /// Called when a write or a sync failed, on the journal's own thread. A failed sync is never
+    /// tried again, for the system may have dropped what it could not write. The default says so on
+    /// stderr and aborts the process; where one returns, the journal answers Unknown from then on.
+    pub on_fault: OnFault,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            mark_after: Duration::from_secs(1),
+            retry_full: Duration::from_millis(500),
+            on_fault: Arc::new(|what| {
+                eprintln!("the journal's disk failed, stopping so that nothing is lost: {what}");
+                std::process::abort();
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for FileOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileOptions")
+            .field("segment_bytes", &self.segment_bytes)
+            .field("mark_after", &self.mark_after)
+            .field("retry_full", &self.retry_full)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was found on open; for the log, and for the person who reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The log's own number, drawn when it was created.
+    pub log: u128,
+    /// Whether there was no log and one was begun.
+    pub created: bool,
+    /// The first slot that can be read.
+    pub first: Slot,
+    /// The first free slot.
+    pub tail: Slot,
+    /// Where the log goes on, if it was sealed.
+    pub sealed: Option<Successor>,
+    /// The number of files.
+    pub segments: usize,
+    /// The torn tail that was cut, if there was one.
+    pub cut: Option<Cut>,
+}
+
+/// A journal in the files of one directory.
+///
+/// An offer is made when [`append`](Journal::append) is called, before its future is first polled.
+/// One to a slot whose predecessor is free waits for that. Dropping the journal finishes what was
+/// offered and blocks until it is on the disk.
+pub struct FileJournal {
+    layout: Arc<RwLock<Layout>>,
+    queue: Arc<Queue>,
+    seed: u32,
+    remover: Option<Remover>,
+    threads: Vec<JoinHandle<()>>,
+    _lock: Box<dyn Send + Sync>,
+}
+
+impl fmt::Debug for FileJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layout = self.layout.read();
+        f.debug_struct("FileJournal")
+            .field("first", &layout.first())
+            .field("tail", &layout.tail)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FileJournal {
+    /// Opens the log in `dir`, or begins one there.
+    ///
+    /// # Errors
+    /// [`JournalError::Occupied`] when another process has it, or the directory is a real etcd's;
+    /// [`JournalError::Damaged`] when anything but a torn tail is wrong with what was stored.
+    pub fn open(dir: &Path, options: FileOptions) -> Result<(Self, Opening), JournalError> {
+        Self::open_on(Arc::new(RealDisk), dir, options)
+    }
+
+    /// As [`open`](Self::open), on another disk.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: FileOptions,
+    ) -> Result<(Self, Opening), JournalError> {
+        if options.segment_bytes < MIN_SEGMENT {
+            let what = format!("a segment takes at least {MIN_SEGMENT} bytes");
+            return Err(JournalError::Unavailable(what));
+        }
+        refuse_etcd(&*disk, dir)?;
+        let failed = |error| unavailable(dir, &error);
+        disk.create_dir(dir).map_err(failed)?;
+        let lock = lock(&*disk, dir)?;
+        let found = recovery::recover(&*disk, dir)?;
+        let created = found.is_none();
+        let found = found.map_or_else(|| begin(&*disk, dir, options.segment_bytes), Ok)?;
+        let opening = Opening {
+            log: found.log,
+            created,
+            first: found.layout.first(),
+            tail: found.layout.tail,
+            sealed: found.layout.sealed.clone(),
+            segments: found.layout.segments.len(),
+            cut: found.cut.clone(),
+        };
+        let journal = Self::start(disk, dir, options, found, lock).map_err(failed)?;
+        Ok((journal, opening))
+    }
+
+    fn start(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: FileOptions,
+        found: Recovered,
+        lock: Box<dyn Send + Sync>,
+    ) -> std::io::Result<Self> {
+        let layout = Arc::new(RwLock::new(found.layout));
+        let queue = Arc::new(Queue::default());
+        let (spares, remover, spare_thread) = spare::start(Arc::clone(&disk), dir)?;
+        let writer = Writer::new(Start {
+            disk,
+            dir: dir.to_path_buf(),
+            options,
+            log: found.log,
+            next: found.next,
+            declared: found.declared,
+            recent: found.recent,
+            layout: Arc::clone(&layout),
+            queue: Arc::clone(&queue),
+            spares,
+        });
+        let thread = std::thread::Builder::new().name("journal".into());
+        let writer_thread = thread.spawn(move || writer.run())?;
+        Ok(Self {
+            layout,
+            queue,
+            seed: frame::seed(found.log),
+            remover: Some(remover),
+            threads: vec![writer_thread, spare_thread],
+            _lock: lock,
+        })
+    }
+
+    fn removed(&self, before: Slot) -> Vec<std::path::PathBuf> {
+        self.layout.write().trim(before)
+    }
+}
+
+impl Drop for FileJournal {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.remover = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so; there is nobody here to tell.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Journal for FileJournal {
+    fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append> {
+        let (reply, answer) = oneshot::channel();
+        if self.queue.offer(Offer { slot, nonce, body, reply }).is_err() {
+            let why = JournalError::Unavailable("too many appends are on their way".into());
+            return futures::future::ready(Append::Refused(why)).boxed();
+        }
+        answer.map(|answer| answer.unwrap_or_else(|_| Append::Unknown(stopped()))).boxed()
+    }
+
+    fn read(&self, from: Slot, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
+        async move { layout::read(&self.layout, self.seed, from, limit) }.boxed()
+    }
+
+    fn tail(&self) -> BoxFuture<'_, Result<Slot, JournalError>> {
+        async move {
+            let layout = self.layout.read();
+            match &layout.broken {
+                None => Ok(layout.tail),
+                Some(why) => Err(JournalError::Unavailable(why.clone())),
+            }
+        }
+        .boxed()
+    }
+
+    fn trim(&self, before: Slot) -> BoxFuture<'_, Result<(), JournalError>> {
+        async move {
+            let paths = self.removed(before);
+            match &self.remover {
+                Some(remover) if !paths.is_empty() => remover.remove(paths).await,
+                _ => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn seal(&self, successor: Successor) -> BoxFuture<'_, Result<Slot, JournalError>> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.seal(successor, reply);
+        answer.map(|answer| answer.unwrap_or_else(|_| Err(stopped()))).boxed()
+    }
+
+    fn successor(&self) -> BoxFuture<'_, Result<Option<Successor>, JournalError>> {
+        async move { Ok(self.layout.read().sealed.clone()) }.boxed()
+    }
+}
+
+fn stopped() -> JournalError {
+    JournalError::Unavailable("the journal has stopped".into())
+}
+
+fn unavailable(dir: &Path, error: &std::io::Error) -> JournalError {
+    JournalError::Unavailable(format!("opening {}: {error}", dir.display()))
+}
+
+fn refuse_etcd(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
+    let member = dir.join("member");
+    if !disk.exists(&member.join("snap")) && !disk.exists(&member.join("wal")) {
+        return Ok(());
+    }
+    Err(JournalError::Occupied(format!(
+        "{} is the data directory of an etcd; it was left untouched. Choose another --data-dir. To \
+         bring the data along, take a snapshot with `etcdctl snapshot save` while that etcd runs; \
+         restoring it into this server comes with a later release",
+        dir.display()
+    )))
+}
+
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Send + Sync>, JournalError> {
+    let path = dir.join("LOCK");
+    match disk.lock(&path).map_err(|error| unavailable(&path, &error))? {
+        Lock::Ours(guard) => Ok(guard),
+        Lock::Theirs(holder) => Err(JournalError::Occupied(format!(
+            "{} is in use by {holder}. Stop that one first, or choose another --data-dir",
+            dir.display()
+        ))),
+    }
+}
+
+/// Begins a log with an empty first segment.
+fn begin(disk: &dyn Disk, dir: &Path, size: u64) -> Result<Recovered, JournalError> {
+    let draw = || u128::from(RandomState::new().hash_one(std::process::id()));
+    let header = Header { log: draw() << 64 | draw(), first: Slot(1), size };
+    let spare = spare::prepare(disk, dir, size)?;
+    let segment = writer::christen(disk, dir, spare, &header).map_err(|error| match error {
+        Christening::Refused(error) => error,
+        Christening::Unclear(what) => JournalError::Unavailable(what),
+    })?;
+    let segments = VecDeque::from([segment]);
+    Ok(Recovered {
+        log: header.log,
+        layout: Layout { segments, tail: Slot(1), sealed: None, broken: None },
+        next: Slot(1),
+        declared: Slot(0),
+        recent: recent::Recent::default(),
+        cut: None,
+    })
+}

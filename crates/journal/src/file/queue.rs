@@ -1,0 +1,125 @@
+//! The line before the writer's door: bounded, taken in batches.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use parking_lot::{Condvar, Mutex};
+
+use crate::{Append, Body, JournalError, Nonce, Slot, Successor};
+
+/// Offers not answered yet, those that wait for an earlier slot included.
+const MAX_OFFERS: usize = 8192;
+/// Their bodies; one offer alone may be larger.
+const MAX_BYTES: usize = 256 << 20;
+/// What is taken at once: one write and one sync.
+const BATCH_OFFERS: usize = 1024;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// An append on its way.
+pub(crate) struct Offer {
+    pub(crate) slot: Slot,
+    pub(crate) nonce: Nonce,
+    pub(crate) body: Body,
+    pub(crate) reply: oneshot::Sender<Append>,
+}
+
+/// Answers a seal with the log's tail.
+pub(crate) type SealReply = oneshot::Sender<Result<Slot, JournalError>>;
+
+/// What the writer is asked to do.
+pub(crate) enum Request {
+    Append(Offer),
+    Seal(Successor, SealReply),
+}
+
+/// What [`Queue::take`] found.
+pub(crate) enum Taken {
+    Batch(Vec<Request>),
+    /// Nothing came for a while.
+    Idle,
+    /// Nothing will come any more.
+    Closed,
+}
+
+#[derive(Default)]
+struct Line {
+    requests: VecDeque<Request>,
+    offers: usize,
+    bytes: usize,
+    closed: bool,
+}
+
+/// The requests that wait for the writer.
+#[derive(Default)]
+pub(crate) struct Queue {
+    line: Mutex<Line>,
+    arrived: Condvar,
+}
+
+impl Queue {
+    /// Puts an offer in the line, or gives it back when the line is full.
+    pub(crate) fn offer(&self, offer: Offer) -> Result<(), Offer> {
+        let mut line = self.line.lock();
+        let bytes = line.bytes + offer.body.len();
+        if line.closed || line.offers >= MAX_OFFERS || (bytes > MAX_BYTES && line.offers > 0) {
+            return Err(offer);
+        }
+        line.bytes = bytes;
+        line.offers += 1;
+        line.requests.push_back(Request::Append(offer));
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Puts a seal in the line.
+    pub(crate) fn seal(&self, successor: Successor, reply: SealReply) {
+        self.line.lock().requests.push_back(Request::Seal(successor, reply));
+        self.arrived.notify_one();
+    }
+
+    /// Says that an offer of `bytes` was answered.
+    pub(crate) fn answered(&self, offers: usize, bytes: usize) {
+        let mut line = self.line.lock();
+        assert!(line.offers >= offers && line.bytes >= bytes, "more answers than offers");
+        line.offers -= offers;
+        line.bytes -= bytes;
+    }
+
+    /// Nothing more is taken in; the writer finishes what is there.
+    pub(crate) fn close(&self) {
+        self.line.lock().closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// The next batch; waits for one, at most `patience` when that is given.
+    pub(crate) fn take(&self, patience: Option<Duration>) -> Taken {
+        let mut line = self.line.lock();
+        while line.requests.is_empty() {
+            if line.closed {
+                return Taken::Closed;
+            }
+            match patience {
+                None => self.arrived.wait(&mut line),
+                Some(patience) => {
+                    if self.arrived.wait_for(&mut line, patience).timed_out()
+                        && line.requests.is_empty()
+                        && !line.closed
+                    {
+                        return Taken::Idle;
+                    }
+                }
+            }
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < BATCH_OFFERS && bytes < BATCH_BYTES {
+            let Some(request) = line.requests.pop_front() else { break };
+            if let Request::Append(offer) = &request {
+                bytes += offer.body.len();
+            }
+            batch.push(request);
+        }
+        Taken::Batch(batch)
+    }
+}

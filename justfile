@@ -1,0 +1,31 @@
+# What CI runs, by name. `just check` is the whole of the static side.
+
+# fmt, clippy, docs, licences, walls and sizes
+check: fmt clippy docs deny tidy
+
+fmt:
+    cargo fmt --all --check
+
+clippy:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+deny:
+    cargo deny --offline check bans licenses sources
+
+tidy:
+    cargo test -p server --test tidy
+
+# The tests that need nothing but Rust
+test:
+    cargo test
+
+# Against real etcd, in the same run; see conformance/README.md
+conformance:
+    conformance/run.sh
+
+# Meridian and etcd side by side; see bench/README.md
+bench:
+    bench/run.sh
