@@ -9,7 +9,7 @@ use crate::ids::{Epoch, LeaseId, Position, Revision, Timestamp};
 use crate::image::Image;
 use crate::keyspace::Keyspace;
 use crate::lease::LeaseInfo;
-use crate::mvcc::View;
+use crate::mvcc::{Sizes, View};
 use crate::outcome::{Alarm, Outcome, Refusal, Reply};
 use crate::txn::Plan;
 
@@ -110,6 +110,12 @@ impl State {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.keyspace.mvcc.revision()
+    }
+
+    /// What the keys take, in bytes: what a quota is judged on.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        self.keyspace.mvcc.sizes()
     }
 
     /// The newest entry taken.
