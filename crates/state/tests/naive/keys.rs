@@ -83,7 +83,7 @@ impl Naive {
 }
 
 /// The keys, whether there are more, and the count.
-pub(crate) type Found = (Vec<KeyValue>, bool, i64);
+type Found = (Vec<KeyValue>, bool, i64);
 
 fn inside<'a>(keys: &'a Keys, range: &'a KeyRange) -> impl Iterator<Item = &'a KeyValue> {
     keys.values().filter(|kv| match &*range.range_end {
@@ -118,10 +118,12 @@ pub(super) fn find(keys: &Keys, query: &RangeQuery) -> Found {
     found.retain(|kv| above(min_mod, kv.mod_revision) && below(max_mod, kv.mod_revision));
     found.retain(|kv| above(min_create, kv.create_revision));
     found.retain(|kv| below(max_create, kv.create_revision));
-    found.sort_by(|left, right| order(query.sort.target, left, right));
-    if query.sort.order == SortOrder::Descend {
-        found.reverse();
-    }
+    // Keys that sort alike stay in their order: etcd leaves it open, but replicas must agree.
+    let descend = query.sort.order == SortOrder::Descend;
+    found.sort_by(|left, right| {
+        let order = order(query.sort.target, left, right);
+        if descend { order.reverse() } else { order }
+    });
     let more = found.len() > limit;
     found.truncate(limit);
     if query.keys_only {

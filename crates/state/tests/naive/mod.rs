@@ -12,8 +12,6 @@ use state::{
     Reply, Revision, Timestamp,
 };
 
-pub(crate) use keys::Found;
-
 pub(crate) type Keys = BTreeMap<Bytes, KeyValue>;
 
 /// One change: a tombstone has no value of its own, so it is told by the flag.
