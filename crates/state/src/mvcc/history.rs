@@ -9,9 +9,9 @@ use super::record::KvRef;
 use crate::ids::{ModRevision, Revision};
 
 /// What a segment holds when it is full; one record that is larger has a segment to itself.
-pub(super) const SEGMENT_BYTES: usize = 1 << 20;
+pub(super) const SEGMENT_BYTES: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 /// The first segment is small, so that an idle store is.
-const FIRST_SEGMENT_BYTES: usize = 64 << 10;
+const FIRST_SEGMENT_BYTES: usize = SEGMENT_BYTES / 16;
 
 /// A run of records in revision order.
 #[derive(Clone)]
@@ -178,7 +178,7 @@ impl Dead {
         self.bits.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
     }
 
-    pub(super) fn insert(&mut self, slot: usize, bytes: usize) -> bool {
+    fn insert(&mut self, slot: usize, bytes: usize) -> bool {
         if self.contains(slot) {
             return false;
         }

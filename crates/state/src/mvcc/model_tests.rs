@@ -291,8 +291,7 @@ fn check(view: &View, model: &Model, queries: &[RangeQuery]) {
         let newest = view.get(&key(n)).map(|kv| kv.to_owned());
         assert_eq!(newest.as_ref(), model.visible(&key(n), model.revision));
     }
-    let everything = KeyRange { key: "\0".into(), range_end: "\0".into() };
-    let all = model.all_at(&everything, model.revision);
+    let all = model.all_at(&KeyRange::everything(), model.revision);
     let nth: Vec<_> =
         (0..=all.len()).map_while(|nth| view.nth(nth)).map(|kv| kv.to_owned()).collect();
     assert_eq!(nth, all);

@@ -5,10 +5,6 @@ fn put(mvcc: &mut Mvcc, key: &str, value: &str) -> Revision {
     mvcc.commit()
 }
 
-fn everything() -> KeyRange {
-    KeyRange { key: "\0".into(), range_end: "\0".into() }
-}
-
 #[test]
 fn a_key_is_made_written_deleted_and_made_again() {
     let mut mvcc = Mvcc::new();
@@ -36,7 +32,7 @@ fn a_commit_without_changes_is_no_revision() {
     let mut mvcc = Mvcc::new();
     assert_eq!(mvcc.commit(), Revision(1));
     assert!(!mvcc.delete(b"nothing"));
-    assert_eq!(mvcc.delete_range(&everything()), []);
+    assert_eq!(mvcc.delete_range(&KeyRange::everything()), []);
     assert_eq!(mvcc.commit(), Revision(1));
 }
 
@@ -46,7 +42,8 @@ fn a_transaction_sees_its_own_writes_but_not_its_own_revision() {
     put(&mut mvcc, "a", "1");
     mvcc.put(b"b", b"2", LeaseId::NONE);
     mvcc.delete(b"a");
-    let at = |revision| RangeQuery { range: everything(), revision, ..RangeQuery::default() };
+    let at =
+        |revision| RangeQuery { range: KeyRange::everything(), revision, ..RangeQuery::default() };
     let keys = |page: RangePage| page.iter().map(|kv| kv.key.to_vec()).collect::<Vec<_>>();
     assert_eq!(mvcc.range(&at(Revision(0))).map(keys), Ok(vec![b"b".to_vec()]));
     assert_eq!(mvcc.range(&at(Revision(-1))).map(keys), Ok(vec![b"b".to_vec()]));
