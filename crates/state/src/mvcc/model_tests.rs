@@ -320,7 +320,7 @@ fn check_events(view: &View, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 60 } else { 2_000 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 40 } else { 2_000 }))]
 
     #[test]
     fn is_what_the_naive_store_is(steps in steps(), queries in queries()) {
