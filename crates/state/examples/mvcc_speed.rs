@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use state::{KeyRange, LeaseId, Mvcc, RangeQuery, Revision};
 
@@ -121,6 +121,11 @@ fn memory(mvcc: &Mvcc, keys: usize, before: usize) {
 fn reads(mvcc: &Mvcc, keys: &[Vec<u8>]) {
     let mut dice = Dice(7);
     let view = mvcc.view();
+    timed("(choosing a key, part of what follows)", keys.len(), || {
+        for _ in 0..keys.len() {
+            black_box(keys[dice.roll(keys.len())][63]);
+        }
+    });
     timed("get, random", keys.len(), || {
         for _ in 0..keys.len() {
             black_box(view.get(&keys[dice.roll(keys.len())]).map(|kv| kv.value.len()));
@@ -197,18 +202,23 @@ fn past(mvcc: &Mvcc) {
 fn compaction(mvcc: &mut Mvcc, keys: usize) {
     mvcc.compact(mvcc.revision()).expect("it is newer");
     let records = keys + keys / 5 * 4;
-    let (start, mut steps, mut longest) = (on_cpu(), 0, Duration::ZERO);
+    let (start, mut steps) = (on_cpu(), Vec::new());
     loop {
-        let step = on_cpu();
+        let step = Instant::now();
         let more = mvcc.maintain(1_000);
-        longest = longest.max(on_cpu() - step);
-        steps += 1;
+        steps.push(step.elapsed());
         if !more {
             break;
         }
     }
+    steps.sort_unstable();
     report("compaction, a record", records, on_cpu() - start);
-    println!("compaction: {steps} steps, the longest {} us", longest.as_micros());
+    let of_100 = |nth: usize| steps[(steps.len() - 1) * nth / 100].as_micros();
+    let (half, most, longest) = (of_100(50), of_100(99), of_100(100));
+    println!(
+        "compaction: {} steps, p50 {half} us, p99 {most} us, longest {longest} us",
+        steps.len()
+    );
 }
 
 fn whole(mvcc: &Mvcc, keys: usize) {

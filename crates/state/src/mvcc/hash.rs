@@ -1,7 +1,9 @@
 //! The hash of the whole keyspace, the very number that etcd's `HashKV` gives after the same requests.
 //!
 //! CRC-32C over the name of etcd's bucket, then each record as etcd stores it, in revision order. How
-//! far maintenance got cannot be told from it.
+//! far maintenance got cannot be told from it. (For a revision that it compacted at since it was
+//! started, etcd repeats what it gave before that compaction, with the compacted revision of then;
+//! here, as in an etcd that was restarted, the state as it is answers.)
 
 use super::load::Visible;
 use super::record::KvRef;

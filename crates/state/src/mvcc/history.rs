@@ -49,15 +49,23 @@ impl Segment {
         Some((main, at.sub))
     }
 
-    /// The first slot at or after `at`. Revisions are usually dense: a guess from the two ends is
-    /// mostly right, and otherwise the search goes out from it in growing steps.
+    /// The first slot at or after `at`. While nothing is compacted away and every command changes one
+    /// key, it can be told without a look; otherwise a guess from the two ends is mostly right, and the
+    /// search goes out from it in growing steps.
     fn lower_bound(&self, at: ModRevision) -> usize {
         let len = self.buffer.len();
         if len == 0 || at <= self.first {
             return 0;
         }
+        let Some(wanted) = self.number(at) else { return len };
+        let dense = wanted.0 as usize;
+        if dense < len && self.buffer.at(dense) == wanted {
+            return dense;
+        }
         let last = self.buffer.at(len - 1);
-        let Some(wanted) = self.number(at).filter(|wanted| *wanted <= last) else { return len };
+        if wanted > last {
+            return len;
+        }
         let guess = (u64::from(wanted.0) * (len as u64 - 1)).checked_div(u64::from(last.0));
         let guess = guess.unwrap_or(u64::from(wanted.1)).min(len as u64 - 1) as usize;
         let (mut low, mut high, mut step) = (0, len, 1);

@@ -84,3 +84,73 @@ fn a_tombstone_exactly_at_the_compacted_revision_is_kept_until_the_next() {
     assert_eq!(mvcc.index.counts().entries, 1);
     assert_eq!(view.events(Revision(3)).expect("readable").count(), 2, "the view is pinned");
 }
+
+#[test]
+fn readers_go_on_while_the_writer_writes_and_compacts() {
+    const fn is_shared<T: Send + Sync + Clone>() {}
+    is_shared::<View>();
+    is_shared::<RangePage>();
+    let mut mvcc = Mvcc::new();
+    for n in 0..2_000 {
+        put(&mut mvcc, &format!("key-{n:04}"), "first");
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let view = mvcc.view();
+            scope.spawn(move || {
+                for _ in 0..10 {
+                    let query = RangeQuery { range: KeyRange::everything(), ..Default::default() };
+                    let page = view.range(&query).expect("readable");
+                    assert_eq!(page.len(), 2_000);
+                    assert!(page.iter().all(|kv| kv.value == b"first" && kv.version == 1));
+                    assert_eq!(view.events(Revision(2)).expect("readable").count(), 2_000);
+                }
+            });
+        }
+        for round in 0..4 {
+            for n in (0..2_000).filter(|n| n % 7 != round) {
+                put(&mut mvcc, &format!("key-{n:04}"), "later");
+            }
+            mvcc.compact(mvcc.revision()).expect("the revision is there");
+            while mvcc.maintain(100) {}
+        }
+    });
+}
+
+#[test]
+fn compaction_gives_the_memory_back() {
+    let mut mvcc = Mvcc::new();
+    for n in 0..500 {
+        put(&mut mvcc, &format!("key-{n}"), &"v".repeat(100));
+    }
+    let before = mvcc.sizes();
+    let names: u64 = 10 * 5 + 90 * 6 + 400 * 7;
+    assert_eq!(before.live, names + 500 * (100 + 32));
+    for _ in 0..20 {
+        for n in 0..500 {
+            put(&mut mvcc, &format!("key-{n}"), &"v".repeat(100));
+        }
+    }
+    assert_eq!(mvcc.sizes().live, before.live);
+    assert!(mvcc.sizes().in_use > before.in_use * 20);
+    mvcc.compact(mvcc.revision()).expect("the revision is there");
+    while mvcc.maintain(100) {}
+    assert!(mvcc.sizes().in_use < before.in_use * 11 / 10, "versions take a few bytes more");
+    assert!(mvcc.sizes().allocated < before.allocated * 3 / 2);
+}
+
+#[test]
+fn records_out_of_order_are_no_store() {
+    let mut mvcc = Mvcc::new();
+    put(&mut mvcc, "a", "1");
+    put(&mut mvcc, "b", "1");
+    let view = mvcc.view();
+    let load = |records: Vec<KvRef<'_>>, revision| {
+        Mvcc::load(records, Revision(revision), Revision::NEVER_COMPACTED).err()
+    };
+    let at = |main| ModRevision { main: Revision(main), sub: 0 };
+    let records: Vec<_> = view.records().collect();
+    assert_eq!(load(records.clone(), 3), None);
+    assert_eq!(load(records.clone(), 2), Some(Unloadable::OutOfBounds(at(3))));
+    assert_eq!(load(vec![records[1], records[0]], 3), Some(Unloadable::OutOfOrder(at(2))));
+}
