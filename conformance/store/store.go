@@ -173,6 +173,18 @@ func (s *Server) LogTail(lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
+// LastWords is the line of the log that says why the process ended, if there is one.
+func (s *Server) LastWords() string {
+	for _, line := range strings.Split(s.LogTail(200), "\n") {
+		for _, sign := range []string{"panic", `"level":"fatal"`, "fatal error"} {
+			if strings.Contains(line, sign) {
+				return line
+			}
+		}
+	}
+	return s.LogTail(1)
+}
+
 // Dial opens a gRPC connection that accepts replies of any size.
 func (s *Server) Dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient(s.Endpoint,

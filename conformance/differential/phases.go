@@ -1,0 +1,3 @@
+package main
+
+func (j *judge) phases() error { return nil }
