@@ -35,6 +35,8 @@ type Result struct {
 	Diffs []Diff
 	// Explained counts the differences that the table explains.
 	Explained map[string]int
+	// Answers counts what etcd answered.
+	Answers map[string]int
 }
 
 // runEpisode draws and asks requests until one is answered differently.
@@ -54,11 +56,13 @@ func runEpisode(targets Targets, seed, episode uint64, requests int) (Result, er
 		step := source.next()
 		script = append(script, step)
 		if diffs := pair.do(step); len(diffs) > 0 {
-			return Result{Script: script, Diffs: diffs, Explained: pair.explained}, nil
+			return Result{Script: script, Diffs: diffs, Explained: pair.explained,
+				Answers: pair.answers}, nil
 		}
 	}
 	diffs := pair.finish()
-	return Result{Script: script, Diffs: diffs, Explained: pair.explained}, nil
+	return Result{Script: script, Diffs: diffs, Explained: pair.explained,
+		Answers: pair.answers}, nil
 }
 
 // runScript asks a fixed script of fresh servers.
@@ -70,11 +74,13 @@ func runScript(targets Targets, script []Step) (Result, error) {
 	defer pair.close()
 	for i, step := range script {
 		if diffs := pair.do(step); len(diffs) > 0 {
-			return Result{Script: script[:i+1], Diffs: diffs, Explained: pair.explained}, nil
+			return Result{Script: script[:i+1], Diffs: diffs, Explained: pair.explained,
+				Answers: pair.answers}, nil
 		}
 	}
 	diffs := pair.finish()
-	return Result{Script: script, Diffs: diffs, Explained: pair.explained}, nil
+	return Result{Script: script, Diffs: diffs, Explained: pair.explained,
+		Answers: pair.answers}, nil
 }
 
 // finish waits for the last watch events, and looks for any that came too much.

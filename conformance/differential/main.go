@@ -31,6 +31,7 @@ type settings struct {
 	shrinkLimit time.Duration
 	failures    int
 	skipPhases  bool
+	verbose     bool
 }
 
 func parseFlags() settings {
@@ -47,6 +48,7 @@ func parseFlags() settings {
 	flag.DurationVar(&s.shrinkLimit, "shrink", time.Minute, "how long to shrink a failing script")
 	flag.IntVar(&s.failures, "failures", 5, "stop after so many different failures")
 	flag.BoolVar(&s.skipPhases, "skip-phases", false, "leave out lease expiry and quota")
+	flag.BoolVar(&s.verbose, "v", false, "count etcd's answers by method and text")
 	flag.Parse()
 	return s
 }
@@ -58,7 +60,8 @@ func main() {
 		Got:  store.Options{Binary: s.meridian, Args: strings.Fields(s.extra)},
 	}
 	judge := &judge{settings: s, targets: targets, explained: map[string]int{},
-		seen: map[string]bool{}}
+		answers: map[string]int{},
+		seen:    map[string]bool{}}
 	var err error
 	if s.replay != "" {
 		err = judge.replay()
@@ -81,6 +84,7 @@ type judge struct {
 	targets   Targets
 	asked     int
 	explained map[string]int
+	answers   map[string]int
 	seen      map[string]bool
 	started   time.Time
 }
@@ -124,6 +128,9 @@ func (j *judge) score(result Result) {
 	j.asked += len(result.Script)
 	for name, count := range result.Explained {
 		j.explained[name] += count
+	}
+	for name, count := range result.Answers {
+		j.answers[name] += count
 	}
 }
 
@@ -175,6 +182,12 @@ func (j *judge) summary() {
 	for _, name := range slices.Sorted(maps.Keys(j.explained)) {
 		fmt.Printf("  explained %d times: %s\n", j.explained[name], name)
 	}
+	if j.verbose {
+		for _, name := range slices.Sorted(maps.Keys(j.answers)) {
+			fmt.Printf("  etcd answered %7d times: %s\n", j.answers[name], name)
+		}
+	}
+	fmt.Printf("  %d watch events compared\n", j.answers["watch events"])
 	if len(j.seen) == 0 {
 		fmt.Println("no unexplained difference")
 		return

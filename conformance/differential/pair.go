@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ type Pair struct {
 	revision, compacted int64
 	// explained counts the differences that the table explains, by entry.
 	explained map[string]int
+	// answers counts etcd's answers by method and text, and the watch events compared.
+	answers map[string]int
 }
 
 const (
@@ -39,7 +42,7 @@ const (
 // startPair starts both servers with the same identity, so that ids agree.
 func startPair(want, got store.Options) (*Pair, error) {
 	want.SameIdentity, got.SameIdentity = true, true
-	pair := &Pair{revision: 1, explained: map[string]int{}}
+	pair := &Pair{revision: 1, explained: map[string]int{}, answers: map[string]int{}}
 	var wantErr, gotErr error
 	both(func() { pair.want, wantErr = startSide("etcd", want) },
 		func() { pair.got, gotErr = startSide("other", got) })
@@ -81,6 +84,7 @@ func (p *Pair) do(step Step) []Diff {
 	}
 	want, got := p.ask(step)
 	p.learn(step, want)
+	p.answers[answerName(step, want)]++
 	diffs = append(diffs, compareOutcomes(step, want, got)...)
 	for _, side := range []*Side{p.want, p.got} {
 		if !side.Server.Alive() {
@@ -196,6 +200,11 @@ func (p *Pair) settle() []Diff {
 	p.dirty, p.catching = false, false
 	var diffs []Diff
 	for number, want := range p.want.streams {
+		want.mu.Lock()
+		for _, each := range want.watchers {
+			p.answers["watch events"] += len(each.events)
+		}
+		want.mu.Unlock()
 		diffs = append(diffs, compareStreams(number, want, p.got.streams[number])...)
 	}
 	return diffs
@@ -231,6 +240,18 @@ func (p *Pair) unexplained(step Step, diffs []Diff) []Diff {
 		left = append(left, diff)
 	}
 	return left
+}
+
+func answerName(step Step, want Outcome) string {
+	method := step.Method[strings.LastIndex(step.Method, "/")+1:]
+	if step.Request == nil {
+		method = "malformed or unknown"
+	}
+	text := want.Text
+	if strings.Contains(text, "larger than max") || strings.Contains(text, "unmarshal") {
+		text = "…"
+	}
+	return fmt.Sprintf("%s %v %s", method, want.Code, text)
 }
 
 func both(first, second func()) {

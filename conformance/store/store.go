@@ -90,8 +90,21 @@ func Start(options Options) (*Server, error) {
 	return server, nil
 }
 
-// Restart runs the process again on the same ports and data; it must have ended before.
+// Restart runs the process again on the same ports and data, and waits until it answers; it
+// must have ended before.
 func (s *Server) Restart() error {
+	if err := s.Launch(); err != nil {
+		return err
+	}
+	if err := s.waitReady(); err != nil {
+		s.Kill()
+		return fmt.Errorf("%s is not ready: %w\n%s", s.options.Binary, err, s.LogTail(20))
+	}
+	return nil
+}
+
+// Launch runs the process without waiting for it to be ready, for those who mean to kill it.
+func (s *Server) Launch() error {
 	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -107,10 +120,6 @@ func (s *Server) Restart() error {
 	exited := make(chan error, 1)
 	go func() { exited <- process.Wait() }()
 	s.process, s.exited = process, exited
-	if err := s.waitReady(); err != nil {
-		s.Kill()
-		return fmt.Errorf("%s is not ready: %w\n%s", s.options.Binary, err, s.LogTail(20))
-	}
 	return nil
 }
 
