@@ -23,6 +23,9 @@ type Diff struct {
 	Want, Got any
 	// Range is the request behind the range reply that Path lies in, if any.
 	Range *pb.RangeRequest
+	// Compactions are the revisions that were compacted to so far, the last one in Compacted.
+	Compactions map[int64]bool
+	Compacted   int64
 }
 
 var indexes = regexp.MustCompile(`\[\d+\]`)

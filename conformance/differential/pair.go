@@ -25,6 +25,7 @@ type Pair struct {
 	dirty, catching bool
 	// revision and compacted are what etcd has said last; the generator aims by them.
 	revision, compacted int64
+	compactions         map[int64]bool
 	// explained counts the differences that the table explains, by entry.
 	explained map[string]int
 	// answers counts etcd's answers by method and text, and the watch events compared.
@@ -42,7 +43,8 @@ const (
 // startPair starts both servers with the same identity, so that ids agree.
 func startPair(want, got store.Options) (*Pair, error) {
 	want.SameIdentity, got.SameIdentity = true, true
-	pair := &Pair{revision: 1, explained: map[string]int{}, answers: map[string]int{}}
+	pair := &Pair{revision: 1, compactions: map[int64]bool{},
+		explained: map[string]int{}, answers: map[string]int{}}
 	var wantErr, gotErr error
 	both(func() { pair.want, wantErr = startSide("etcd", want) },
 		func() { pair.got, gotErr = startSide("other", got) })
@@ -112,6 +114,7 @@ func (p *Pair) learn(step Step, want Outcome) {
 	}
 	if compact, ok := step.Request.(*pb.CompactionRequest); ok {
 		p.compacted = max(p.compacted, compact.Revision)
+		p.compactions[compact.Revision] = true
 	}
 }
 
@@ -230,6 +233,7 @@ func (p *Pair) unexplained(step Step, diffs []Diff) []Diff {
 	var left []Diff
 	for _, diff := range diffs {
 		diff.Step = p.steps
+		diff.Compactions, diff.Compacted = p.compactions, p.compacted
 		if diff.Method == "" {
 			diff.Method = step.Method
 		}

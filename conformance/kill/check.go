@@ -218,7 +218,6 @@ func (j *judge) checkKept() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for _, one := range j.leases.kept() {
-		sent := time.Now()
 		reply, err := pb.NewLeaseClient(j.conn).LeaseTimeToLive(ctx,
 			&pb.LeaseTimeToLiveRequest{ID: one.id, Keys: true})
 		if err != nil {
@@ -228,7 +227,6 @@ func (j *judge) checkKept() error {
 		if reply.TTL < 0 && age < one.ttl {
 			return fmt.Errorf("lease %d is gone %v after its renewal", one.id, age)
 		}
-		_ = sent
 	}
 	return nil
 }

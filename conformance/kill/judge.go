@@ -27,7 +27,13 @@ type judge struct {
 	state    map[string]*mvccpb.KeyValue
 	revision int64
 	score    score
+	// spoil and forge are the tests' ways to make the server or the clients' memory wrong.
+	spoil func()
+	forge func(*record)
 }
+
+// longRound is which rounds wait for leases to end.
+const longRound = 15
 
 // score is what was checked.
 type score struct {
@@ -76,22 +82,37 @@ func (j *judge) round() error {
 		kv: pb.NewKVClient(j.conn), lease: pb.NewLeaseClient(j.conn),
 		watch: pb.NewWatchClient(j.conn), upkeep: pb.NewMaintenanceClient(j.conn)}
 	wait := traffic.run(ctx)
-	time.Sleep(50*time.Millisecond + time.Duration(j.random.Int64N(int64(j.load))))
+	time.Sleep(j.length())
 	j.server.Kill()
 	cancel()
 	wait()
 	j.score.kills++
+	if j.spoil != nil {
+		j.spoil()
+	}
 	if err := j.restart(); err != nil {
 		return err
 	}
 	if err := j.connect(); err != nil {
 		return err
 	}
+	if j.forge != nil {
+		j.forge(record)
+	}
 	if err := j.check(record); err != nil {
 		return err
 	}
 	j.number++
 	return nil
+}
+
+// length is how long the load lasts: long enough in some rounds for leases to end under it.
+func (j *judge) length() time.Duration {
+	length := 50*time.Millisecond + time.Duration(j.random.Int64N(int64(j.load)))
+	if j.number%longRound == longRound-1 {
+		length += shortTTL + 2*time.Second
+	}
+	return length
 }
 
 // restart starts the server again, in every fifth round only after a kill while it starts.
