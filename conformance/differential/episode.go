@@ -11,6 +11,8 @@ import (
 // Targets are the two servers to compare.
 type Targets struct {
 	Want, Got store.Options
+	// Listen is told etcd's answers, if set.
+	Listen func(Step, Outcome)
 	// Tamper, in tests, falsifies answers of the second side.
 	Tamper func(Step, *Outcome)
 	// TamperWatch, in tests, falsifies its watch responses.
@@ -22,6 +24,7 @@ func (t Targets) start() (*Pair, error) {
 	if err != nil {
 		return nil, err
 	}
+	pair.listen = t.Listen
 	pair.got.tamper = t.Tamper
 	pair.got.tamperWatch = t.TamperWatch
 	return pair, nil

@@ -28,6 +28,7 @@ type settings struct {
 	extra       string
 	replay      string
 	out         string
+	show        bool
 	shrinkLimit time.Duration
 	failures    int
 	skipPhases  bool
@@ -44,6 +45,7 @@ func parseFlags() settings {
 	flag.StringVar(&s.meridian, "meridian", "../target/release/meridian", "the server to judge")
 	flag.StringVar(&s.extra, "meridian-args", "", "more arguments for it, separated by spaces")
 	flag.StringVar(&s.replay, "replay", "", "ask the script in this file instead")
+	flag.BoolVar(&s.show, "print", false, "with -replay: print what etcd answers")
 	flag.StringVar(&s.out, "out", os.TempDir(), "directory for scripts that failed")
 	flag.DurationVar(&s.shrinkLimit, "shrink", time.Minute, "how long to shrink a failing script")
 	flag.IntVar(&s.failures, "failures", 5, "stop after so many different failures")
@@ -164,6 +166,11 @@ func (j *judge) replay() error {
 		return err
 	}
 	j.started = time.Now()
+	if j.show {
+		j.targets.Listen = func(step Step, o Outcome) {
+			fmt.Printf("%s\n  -> %v %q {%v}\n", clip(step.String()), o.Code, o.Text, o.Reply)
+		}
+	}
 	result, err := runScript(j.targets, script)
 	if err != nil {
 		return err

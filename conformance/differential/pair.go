@@ -30,6 +30,7 @@ type Pair struct {
 	explained map[string]int
 	// answers counts etcd's answers by method and text, and the watch events compared.
 	answers map[string]int
+	listen  func(Step, Outcome)
 }
 
 const (
@@ -85,6 +86,9 @@ func (p *Pair) do(step Step) []Diff {
 		diffs = p.settle()
 	}
 	want, got := p.ask(step)
+	if p.listen != nil {
+		p.listen(step, want)
+	}
 	p.learn(step, want)
 	p.answers[answerName(step, want)]++
 	diffs = append(diffs, compareOutcomes(step, want, got)...)
