@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,6 +54,7 @@ func startPair(want, got store.Options) (*Pair, error) {
 		pair.close()
 		return nil, fmt.Errorf("etcd: %v; other: %v", wantErr, gotErr)
 	}
+	both(pair.want.awaitVersion, pair.got.awaitVersion)
 	return pair, nil
 }
 
@@ -155,33 +157,32 @@ func (p *Pair) doWatch(step Step) []Diff {
 }
 
 // progress asks for a notice. etcd answers only if no watcher of the stream is behind or in the
-// future, so that silence is an answer too.
+// future, so that silence is an answer too; but when one side speaks, the other is waited for.
 func (p *Pair) progress(step Step) []Diff {
-	ask := func(side *Side, limit time.Duration) (*pb.WatchResponse, error) {
-		stream := side.streams[step.Stream]
-		stream.mu.Lock()
-		before := len(stream.progress)
-		stream.mu.Unlock()
-		if err := stream.send(step.Request.(*pb.WatchRequest), limit); err != nil {
-			return nil, err
-		}
-		if stream.wait(limit, func() bool { return len(stream.progress) > before }) != nil {
-			return nil, nil
-		}
-		return stream.progress[before], nil
+	a, b := p.want.streams[step.Stream], p.got.streams[step.Stream]
+	beforeA, beforeB := a.notices(), b.notices()
+	request := step.Request.(*pb.WatchRequest)
+	if err := errors.Join(a.client.Send(request), b.client.Send(request)); err != nil {
+		return []Diff{{Path: "progress", Got: err.Error()}}
 	}
-	var want, got *pb.WatchResponse
 	var wantErr, gotErr error
-	both(func() { want, wantErr = ask(p.want, progressLimit) },
-		func() { got, gotErr = ask(p.got, progressLimit) })
-	if wantErr != nil || gotErr != nil || (want == nil) != (got == nil) {
-		return []Diff{{Path: "progress", Want: fmt.Sprint(want, wantErr), Got: fmt.Sprint(got, gotErr)}}
+	hear := func(limit time.Duration) {
+		both(func() { wantErr = a.wait(limit, func() bool { return len(a.progress) > beforeA }) },
+			func() { gotErr = b.wait(limit, func() bool { return len(b.progress) > beforeB }) })
 	}
-	if want == nil {
-		return nil
+	hear(progressLimit)
+	if (wantErr == nil) != (gotErr == nil) {
+		hear(watchAnswerLimit)
+	}
+	if wantErr != nil || gotErr != nil {
+		if fmt.Sprint(wantErr) == fmt.Sprint(gotErr) {
+			return nil
+		}
+		return []Diff{{Path: "progress", Want: fmt.Sprint(wantErr), Got: fmt.Sprint(gotErr)}}
 	}
 	return collect(func(emit emitDiff) {
-		compareMessages("progress.", want.ProtoReflect(), got.ProtoReflect(), nil, emit)
+		compareMessages("progress.", a.progress[beforeA].ProtoReflect(),
+			b.progress[beforeB].ProtoReflect(), nil, emit)
 	})
 }
 

@@ -54,6 +54,20 @@ func startSide(name string, options store.Options) (*Side, error) {
 	return &Side{Name: name, Server: server, conn: conn, streams: map[int]*watchStream{}}, nil
 }
 
+// awaitVersion waits for the storage version, which etcd raises from 3.5.0 soon after it starts to
+// serve. If it never comes right, the comparison of Status will say so.
+func (s *Side) awaitVersion() {
+	for range 200 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		reply, err := pb.NewMaintenanceClient(s.conn).Status(ctx, &pb.StatusRequest{})
+		cancel()
+		if err == nil && reply.StorageVersion == "3.7.0" {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // close ends the connections and removes the server.
 func (s *Side) close() {
 	for _, stream := range s.streams {

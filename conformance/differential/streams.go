@@ -21,6 +21,13 @@ func (w *watchStream) counts() ([]int64, time.Time) {
 	return counts, w.lastSeen
 }
 
+// notices counts the progress notices for the whole stream.
+func (w *watchStream) notices() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.progress)
+}
+
 // compareStreams compares two streams watcher by watcher: the created response, the events as
 // one list (how they are batched is the server's choice) and the end. What was compared and
 // found equal is dropped.
