@@ -59,6 +59,9 @@ func compareOutcomes(step Step, want, got Outcome) []Diff {
 	emit := func(path string, a, b any, within *pb.RangeRequest) {
 		diffs = append(diffs, Diff{Method: step.Method, Path: path, Want: a, Got: b, Range: within})
 	}
+	if harnessGaveUp(want) || harnessGaveUp(got) {
+		emit("no answer", want.Text, got.Text, nil)
+	}
 	if want.Code != got.Code {
 		emit("code", fmt.Sprintf("%v %q", want.Code, want.Text),
 			fmt.Sprintf("%v %q", got.Code, got.Text), nil)
