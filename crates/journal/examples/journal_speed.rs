@@ -1,5 +1,5 @@
-//! How fast the file journal is on this disk: `cargo run --release -p journal --example journal_speed
-//! [directory]`. Records of 512 bytes, with 1, 8, 64 and 256 of them in flight.
+//! How fast the file journal is on this disk: `cargo run --release -p journal --example
+//! journal_speed [directory]`. Records of 512 bytes, with 1, 8, 64 and 256 of them in flight.
 
 #![allow(clippy::print_stdout)]
 

@@ -60,7 +60,7 @@ pub(crate) struct Remover {
 
 impl Drop for Remover {
     fn drop(&mut self) {
-        // Whoever closes the journal waits for the thread; a half-filled spare is of no use to them.
+        // Whoever closes waits for the thread, and a half-filled spare is of no use to them.
         self.stop.store(true, Ordering::Relaxed);
     }
 }

@@ -1,7 +1,8 @@
 //! The one thread that writes: takes what waits, writes it, syncs once, answers all.
 //!
-//! Each offer is judged against the next free slot, whatever order they came in. Nothing is answered
-//! before the sync that covers it; after a failed write or sync nothing is written any more.
+//! Each offer is judged against the next free slot, whatever order they came in. Nothing is
+//! answered before the sync that covers it; after a failed write or sync nothing is written any
+//! more.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

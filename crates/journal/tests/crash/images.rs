@@ -1,4 +1,5 @@
-//! Every crash at every operation: what was acknowledged is there, and nothing that was not offered.
+//! Every crash at every operation: what was acknowledged is there, and nothing that was not
+//! offered.
 
 use bytes::Bytes;
 use futures::executor::block_on;
