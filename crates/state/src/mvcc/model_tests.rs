@@ -103,8 +103,16 @@ impl Model {
     }
 
     fn events(&self, from: i64) -> Vec<Version> {
-        let all = self.versions.values().flatten();
-        let mut events: Vec<_> = all.filter(|v| v.at.main.0 >= from).cloned().collect();
+        let mut events = Vec::new();
+        for versions in self.versions.values() {
+            for (nth, version) in versions.iter().enumerate() {
+                let main = version.at.main.0;
+                let superseded = versions.get(nth + 1).is_some_and(|next| next.at.main.0 == main);
+                if main >= from && !(superseded && main == self.compacted) {
+                    events.push(version.clone());
+                }
+            }
+        }
         events.sort_by_key(|version| version.at);
         events
     }
@@ -201,13 +209,12 @@ fn run(steps: &[Step], mvcc: &mut Mvcc, model: &mut Model) -> Vec<Pinned> {
     for step in steps {
         match step {
             Step::Put { key: k, value, lease } => {
-                commit_if_touched(|other| *other == key(*k), mvcc, model);
+                commit_if_touched(&key(*k), mvcc, model);
                 let value = vec![*value as u8; usize::from(*value)];
                 mvcc.put(&key(*k), &value, LeaseId(*lease));
                 model.write(&key(*k), Some((&value, LeaseId(*lease))));
             }
             Step::Delete { key: k } => {
-                commit_if_touched(|other| *other == key(*k), mvcc, model);
                 let there = model.versions.get(&key(*k)).and_then(|v| v.last());
                 assert_eq!(mvcc.delete(&key(*k)), there.is_some_and(Version::is_live));
                 model.write(&key(*k), None);
@@ -238,21 +245,16 @@ fn commit(mvcc: &mut Mvcc, model: &mut Model) {
     assert_eq!(mvcc.commit(), Revision(model.revision));
 }
 
-/// As in etcd, no command changes a key twice.
-fn commit_if_touched(is_next: impl Fn(&[u8]) -> bool, mvcc: &mut Mvcc, model: &mut Model) {
-    let next = model.revision + 1;
-    let mut touched = model
-        .versions
-        .iter()
-        .filter(|(_, versions)| versions.last().is_some_and(|newest| newest.at.main.0 == next));
-    if touched.any(|(key, _)| is_next(key)) {
+/// As in etcd, no command writes a key that it wrote or deleted already. It may delete what it wrote.
+fn commit_if_touched(key: &[u8], mvcc: &mut Mvcc, model: &mut Model) {
+    let newest = model.versions.get(key).and_then(|versions| versions.last());
+    if newest.is_some_and(|newest| newest.at.main.0 > model.revision) {
         commit(mvcc, model);
     }
 }
 
 fn delete_range(from: u8, to: u8, mvcc: &mut Mvcc, model: &mut Model) {
     let range = KeyRange { key: key(from).into(), range_end: key(to).into() };
-    commit_if_touched(|key| range.contains(key), mvcc, model);
     let doomed = model.all_at(&range, model.revision + 1);
     let deleted = mvcc.delete_range(&range);
     let record = |at: &ModRevision| mvcc.record(*at).expect("there").to_owned();

@@ -154,3 +154,26 @@ fn records_out_of_order_are_no_store() {
     assert_eq!(load(records.clone(), 2), Some(Unloadable::OutOfBounds(at(3))));
     assert_eq!(load(vec![records[1], records[0]], 3), Some(Unloadable::OutOfOrder(at(2))));
 }
+
+#[test]
+fn a_key_written_and_deleted_by_one_transaction() {
+    let mut mvcc = Mvcc::new();
+    put(&mut mvcc, "a", "1");
+    mvcc.put(b"a", b"2", LeaseId::NONE);
+    mvcc.put(b"b", b"1", LeaseId::NONE);
+    assert!(mvcc.delete(b"a") && mvcc.delete(b"b"));
+    mvcc.commit();
+    let before = mvcc.view();
+    let events: Vec<_> = before.events(Revision(3)).expect("readable").collect();
+    let previous: Vec<_> = events.iter().map(|event| before.previous_of(event)).collect();
+    let values: Vec<_> = previous.iter().map(|kv| kv.map(|kv| kv.value)).collect();
+    assert_eq!(values, [Some(&b"1"[..]), None, Some(&b"1"[..]), None]);
+    mvcc.compact(Revision(3)).expect("the revision is there");
+    let subs = |view: &View| {
+        view.events(Revision(3)).expect("readable").map(|event| event.sub).collect::<Vec<_>>()
+    };
+    assert_eq!(subs(&mvcc.view()), [2, 3], "what is visible in the end");
+    while mvcc.maintain(100) {}
+    assert_eq!(subs(&mvcc.view()), [2, 3]);
+    assert_eq!(subs(&before), [0, 1, 2, 3], "the view is pinned");
+}
