@@ -98,30 +98,31 @@ impl std::error::Error for JournalError {}
 
 /// Write-once slots of opaque bytes, in one gap-free sequence from slot 1.
 ///
-/// Dropping a future of [`append`](Journal::append) does not withdraw the offer: its outcome is then
-/// Unknown. All methods may be called from any thread, and appends may overlap: slot n+1 may be
-/// offered while n is on its way, and no reader is ever shown n+1 before n.
+/// Dropping a future of [`append`](Journal::append) does not withdraw the offer: its outcome is
+/// then Unknown. All methods may be called from any thread, and appends may overlap: slot n+1 may
+/// be offered while n is on its way, and no reader is ever shown n+1 before n.
 pub trait Journal: Send + Sync + 'static {
     /// Creates `slot` with `body` if it is absent.
     ///
-    /// [`Append::Won`] is said only when the body, and every slot before it, is durable. An offer of
-    /// the same nonce to a slot that holds it already is Won, not Lost. An offer beyond the first
-    /// free slot waits for its predecessor, as long as that takes; when that one is Refused, those
-    /// that wait behind it may be as well, or go on waiting. To a slot that was trimmed, an offer whose fate is forgotten
-    /// is Unknown with [`JournalError::Trimmed`], for ever.
+    /// [`Append::Won`] is said only when the body, and every slot before it, is durable. An offer
+    /// of the same nonce to a slot that holds it already is Won, not Lost. An offer beyond the
+    /// first free slot waits for its predecessor, as long as that takes; when that one is Refused,
+    /// those that wait behind it may be as well, or go on waiting. To a slot that was trimmed, an
+    /// offer whose fate is forgotten is Unknown with [`JournalError::Trimmed`], for ever.
     fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append>;
 
-    /// The occupied slots from `from` on, contiguous, in order, at most about `limit` bytes of bodies
-    /// (but at least one record if `from` is occupied). Empty when `from` is free.
-    /// May lag behind [`tail`](Journal::tail): a slot never changes, so a late answer is never wrong.
+    /// The occupied slots from `from` on, contiguous, in order, at most about `limit` bytes of
+    /// bodies (but at least one record if `from` is occupied). Empty when `from` is free. May lag
+    /// behind [`tail`](Journal::tail): a slot never changes, so a late answer is never wrong.
     fn read(&self, from: Slot, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>>;
 
-    /// The first free slot. Linearizable: nothing acknowledged before the call lies at or beyond it.
+    /// The first free slot. Linearizable: nothing acknowledged before the call lies at or beyond
+    /// it.
     fn tail(&self) -> BoxFuture<'_, Result<Slot, JournalError>>;
 
-    /// Forgets the slots before `before`. Called only below a durable checkpoint; a backend may keep
-    /// more than asked, also after an error, which only delays the room that is won. Never moves the
-    /// tail. Reading a forgotten slot is [`JournalError::Trimmed`].
+    /// Forgets the slots before `before`. Called only below a durable checkpoint; a backend may
+    /// keep more than asked, also after an error, which only delays the room that is won. Never
+    /// moves the tail. Reading a forgotten slot is [`JournalError::Trimmed`].
     fn trim(&self, before: Slot) -> BoxFuture<'_, Result<(), JournalError>>;
 
     /// Ends the log at its tail, which it answers, and records where it goes on. Durable when it

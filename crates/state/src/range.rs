@@ -21,6 +21,12 @@ impl KeyRange {
         Self { key, range_end: Bytes::new() }
     }
 
+    /// Every key.
+    #[must_use]
+    pub const fn everything() -> Self {
+        Self { key: Bytes::from_static(b"\0"), range_end: Bytes::from_static(b"\0") }
+    }
+
     /// Whether this asks for one key by name.
     #[must_use]
     pub fn is_point(&self) -> bool {

@@ -1,5 +1,7 @@
 //! The machine itself: entries in, outcomes out. The only place where anything changes.
 
+use std::fmt;
+
 use crate::alarms::Alarms;
 use crate::command::{AlarmType, Command, Entry, Txn};
 use crate::digest::Digest;
@@ -196,5 +198,16 @@ impl State {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.image().digest()
+    }
+}
+
+/// Where it stands, not what it holds.
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("position", &self.position)
+            .field("epoch", &self.epoch)
+            .field("revision", &self.revision())
+            .finish_non_exhaustive()
     }
 }

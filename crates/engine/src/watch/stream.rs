@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use state::{KeyRange, Revision};
+use state::{KeyRange, Revision, View};
 use tokio::time::{Instant, Sleep};
 
 use super::behind::Behind;
@@ -168,7 +168,7 @@ impl Stream {
             self.settle_progress();
             self.tick_if_due();
             if self.history_is_due() {
-                self.read_history();
+                self.read_history(&self.shared.view());
             }
             let taken = self.queue.take();
             self.idle = taken.item.is_none();
@@ -299,9 +299,8 @@ impl Stream {
         !self.behind.is_empty() && self.past == 0 && in_turn
     }
 
-    fn read_history(&mut self) {
-        let view = self.shared.view();
-        let round = self.behind.round(&view, self.shared.options.max_response_bytes);
+    pub(super) fn read_history(&mut self, view: &View) {
+        let round = self.behind.round(view, self.shared.options.max_response_bytes);
         self.since_history = 0;
         for member in round.compacted {
             self.shared.registry.lock().leave(member.slot);

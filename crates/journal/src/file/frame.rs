@@ -84,7 +84,8 @@ pub(crate) const fn frame_bytes(length: usize) -> u64 {
     (HEAD + length).next_multiple_of(8) as u64
 }
 
-/// What every checksum of a log begins with, so that no frame of another log is ever taken for ours.
+/// What every checksum of a log begins with, so that no frame of another log is ever taken for
+/// ours.
 pub(crate) fn seed(log: u128) -> u32 {
     crc32c::crc32c(&log.to_le_bytes())
 }

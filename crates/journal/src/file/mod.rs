@@ -4,6 +4,7 @@
 //! What was synced is whole or refused; a tail torn by a crash is cut and reported. The bytes are
 //! drawn in `docs/format.md`. Reads fetch from the file on the calling thread.
 
+mod answers;
 mod disk;
 mod frame;
 mod layout;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use parking_lot::RwLock;
 
 pub use disk::{Disk, DiskFile, Lock};
@@ -33,11 +34,11 @@ pub use real::RealDisk;
 pub use recovery::Cut;
 
 use layout::Layout;
-use queue::{Offer, Queue};
+use queue::{Offer, Queue, Request, Turned};
 use recovery::Recovered;
 use segment::{HEADER, Header};
-use spare::Remover;
-use writer::{Christening, Start, Writer};
+use spare::{Christening, Pace, Remover};
+use writer::{Start, Writer};
 
 use crate::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};
 
@@ -147,12 +148,13 @@ impl FileJournal {
     pub fn open_on(
         disk: Arc<dyn Disk>,
         dir: &Path,
-        options: FileOptions,
+        mut options: FileOptions,
     ) -> Result<(Self, Opening), JournalError> {
         if options.segment_bytes < MIN_SEGMENT {
             let what = format!("a segment takes at least {MIN_SEGMENT} bytes");
             return Err(JournalError::Unavailable(what));
         }
+        options.segment_bytes = options.segment_bytes.next_multiple_of(HEADER);
         refuse_etcd(&*disk, dir)?;
         let failed = |error| unavailable(dir, &error);
         disk.create_dir(dir).map_err(failed)?;
@@ -226,9 +228,10 @@ impl Drop for FileJournal {
 impl Journal for FileJournal {
     fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append> {
         let (reply, answer) = oneshot::channel();
-        if self.queue.offer(Offer { slot, nonce, body, reply }).is_err() {
-            let why = JournalError::Unavailable("too many appends are on their way".into());
-            return futures::future::ready(Append::Refused(why)).boxed();
+        match self.queue.put(Request::Append(Offer { slot, nonce, body, reply })) {
+            Ok(()) => {}
+            Err(Turned::Full) => return ready(Append::Refused(overrun())).boxed(),
+            Err(Turned::Closed) => return ready(Append::Unknown(stopped())).boxed(),
         }
         answer.map(|answer| answer.unwrap_or_else(|_| Append::Unknown(stopped()))).boxed()
     }
@@ -261,7 +264,11 @@ impl Journal for FileJournal {
 
     fn seal(&self, successor: Successor) -> BoxFuture<'_, Result<Slot, JournalError>> {
         let (reply, answer) = oneshot::channel();
-        self.queue.seal(successor, reply);
+        match self.queue.put(Request::Seal(successor, reply)) {
+            Ok(()) => {}
+            Err(Turned::Full) => return ready(Err(overrun())).boxed(),
+            Err(Turned::Closed) => return ready(Err(stopped())).boxed(),
+        }
         answer.map(|answer| answer.unwrap_or_else(|_| Err(stopped()))).boxed()
     }
 
@@ -274,11 +281,19 @@ fn stopped() -> JournalError {
     JournalError::Unavailable("the journal has stopped".into())
 }
 
+fn overrun() -> JournalError {
+    JournalError::Unavailable("too many requests are on their way".into())
+}
+
 fn unavailable(dir: &Path, error: &std::io::Error) -> JournalError {
     JournalError::Unavailable(format!("opening {}: {error}", dir.display()))
 }
 
-fn refuse_etcd(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
+/// Refuses a directory that belongs to a real etcd, and says how to go on.
+///
+/// # Errors
+/// [`JournalError::Occupied`].
+pub fn refuse_etcd(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
     let member = dir.join("member");
     if !disk.exists(&member.join("snap")) && !disk.exists(&member.join("wal")) {
         return Ok(());
@@ -306,8 +321,8 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Send + Sync>, JournalErro
 fn begin(disk: &dyn Disk, dir: &Path, size: u64) -> Result<Recovered, JournalError> {
     let draw = || u128::from(RandomState::new().hash_one(std::process::id()));
     let header = Header { log: draw() << 64 | draw(), first: Slot(1), size };
-    let spare = spare::prepare(disk, dir, size)?;
-    let segment = writer::christen(disk, dir, spare, &header).map_err(|error| match error {
+    let spare = spare::prepare(disk, dir, size, Pace::AtOnce)?;
+    let segment = spare::christen(disk, dir, spare, &header).map_err(|error| match error {
         Christening::Refused(error) => error,
         Christening::Unclear(what) => JournalError::Unavailable(what),
     })?;

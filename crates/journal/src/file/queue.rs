@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{Append, Body, JournalError, Nonce, Slot, Successor};
 
-/// Offers not answered yet, those that wait for an earlier slot included.
+/// Requests not answered yet, those that wait for an earlier slot included.
 const MAX_OFFERS: usize = 8192;
 /// Their bodies; one offer alone may be larger.
 const MAX_BYTES: usize = 256 << 20;
@@ -33,6 +33,23 @@ pub(crate) enum Request {
     Seal(Successor, SealReply),
 }
 
+impl Request {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append(offer) => offer.body.len(),
+            Self::Seal(..) => 0,
+        }
+    }
+}
+
+/// Why a request was not taken into the line.
+pub(crate) enum Turned {
+    /// There are too many; it may come again.
+    Full,
+    /// The writer has stopped.
+    Closed,
+}
+
 /// What [`Queue::take`] found.
 pub(crate) enum Taken {
     Batch(Vec<Request>),
@@ -45,7 +62,8 @@ pub(crate) enum Taken {
 #[derive(Default)]
 struct Line {
     requests: VecDeque<Request>,
-    offers: usize,
+    /// Those not answered yet, in the line or with the writer.
+    requests_open: usize,
     bytes: usize,
     closed: bool,
 }
@@ -58,31 +76,28 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Puts an offer in the line, or gives it back when the line is full.
-    pub(crate) fn offer(&self, offer: Offer) -> Result<(), Offer> {
+    /// Puts a request in the line.
+    pub(crate) fn put(&self, request: Request) -> Result<(), Turned> {
         let mut line = self.line.lock();
-        let bytes = line.bytes + offer.body.len();
-        if line.closed || line.offers >= MAX_OFFERS || (bytes > MAX_BYTES && line.offers > 0) {
-            return Err(offer);
+        let bytes = line.bytes + request.bytes();
+        if line.closed {
+            return Err(Turned::Closed);
+        }
+        if line.requests_open >= MAX_OFFERS || (bytes > MAX_BYTES && line.requests_open > 0) {
+            return Err(Turned::Full);
         }
         line.bytes = bytes;
-        line.offers += 1;
-        line.requests.push_back(Request::Append(offer));
+        line.requests_open += 1;
+        line.requests.push_back(request);
         self.arrived.notify_one();
         Ok(())
     }
 
-    /// Puts a seal in the line.
-    pub(crate) fn seal(&self, successor: Successor, reply: SealReply) {
-        self.line.lock().requests.push_back(Request::Seal(successor, reply));
-        self.arrived.notify_one();
-    }
-
-    /// Says that an offer of `bytes` was answered.
-    pub(crate) fn answered(&self, offers: usize, bytes: usize) {
+    /// Says that so many requests, with so many bytes of bodies, were answered.
+    pub(crate) fn answered(&self, requests: usize, bytes: usize) {
         let mut line = self.line.lock();
-        assert!(line.offers >= offers && line.bytes >= bytes, "more answers than offers");
-        line.offers -= offers;
+        assert!(line.requests_open >= requests && line.bytes >= bytes, "more answers than offers");
+        line.requests_open -= requests;
         line.bytes -= bytes;
     }
 
@@ -90,6 +105,13 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.line.lock().closed = true;
         self.arrived.notify_one();
+    }
+
+    /// The writer is gone: what is there is dropped, and its askers learn that by it.
+    pub(crate) fn abandon(&self) {
+        let mut line = self.line.lock();
+        line.closed = true;
+        line.requests.clear();
     }
 
     /// The next batch; waits for one, at most `patience` when that is given.
@@ -115,9 +137,7 @@ impl Queue {
         let mut bytes = 0;
         while batch.len() < BATCH_OFFERS && bytes < BATCH_BYTES {
             let Some(request) = line.requests.pop_front() else { break };
-            if let Request::Append(offer) = &request {
-                bytes += offer.body.len();
-            }
+            bytes += request.bytes();
             batch.push(request);
         }
         Taken::Batch(batch)

@@ -5,20 +5,31 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use futures::channel::oneshot;
 
 use super::disk::{Disk, DiskFile, is_full};
+use super::segment::{self, Header, Segment};
 use crate::JournalError;
 
 /// The name of a spare until it becomes a segment.
 pub(crate) const SPARE: &str = "spare.tmp";
 
-const FILL: usize = 1 << 20;
-/// Zeros are synced in portions, so that a commit never queues behind a whole segment of them.
-const FILL_SYNC: u64 = 8 << 20;
+/// How much is written at a time.
+const FILL: usize = 256 << 10;
+
+/// How a file is filled.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace<'a> {
+    /// Somebody waits for it.
+    AtOnce,
+    /// Beside the traffic: each portion is synced, so that a commit never queues behind many.
+    /// Given up when the flag is set.
+    Gently(&'a AtomicBool),
+}
 
 /// A file of zeros, durable but for its name.
 pub(crate) struct Spare {
@@ -42,7 +53,17 @@ pub(crate) struct Spares {
 }
 
 /// Removes the files of trimmed segments beside the traffic.
-pub(crate) struct Remover(mpsc::Sender<Job>);
+pub(crate) struct Remover {
+    jobs: mpsc::Sender<Job>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for Remover {
+    fn drop(&mut self) {
+        // Whoever closes waits for the thread, and a half-filled spare is of no use to them.
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Starts the thread behind both. It ends when both are dropped.
 pub(crate) fn start(
@@ -54,16 +75,20 @@ pub(crate) fn start(
     let spares =
         Spares { disk: Arc::clone(&disk), dir: dir.into(), jobs: jobs.clone(), done, asked: false };
     let dir = dir.to_path_buf();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
     let thread = std::thread::Builder::new().name("journal-spare".into()).spawn(move || {
         while let Ok(job) = todo.recv() {
             match job {
                 // Whoever asked may be gone; then the file is swept at the next open.
-                Job::Prepare(size) => drop(ready.send(prepare(&*disk, &dir, size))),
+                Job::Prepare(size) => {
+                    drop(ready.send(prepare(&*disk, &dir, size, Pace::Gently(&stopped))))
+                }
                 Job::Remove(paths, reply) => drop(reply.send(remove(&*disk, &dir, &paths))),
             }
         }
     })?;
-    Ok((spares, Remover(jobs), thread))
+    Ok((spares, Remover { jobs, stop }, thread))
 }
 
 impl Spares {
@@ -82,7 +107,7 @@ impl Spares {
         {
             return Ok(spare);
         }
-        prepare(&*self.disk, &self.dir, size)
+        prepare(&*self.disk, &self.dir, size, Pace::AtOnce)
     }
 }
 
@@ -90,16 +115,21 @@ impl Remover {
     /// Removes the files, the oldest first.
     pub(crate) async fn remove(&self, paths: Vec<PathBuf>) -> Result<(), JournalError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.0.send(Job::Remove(paths, reply)).is_ok();
+        let sent = self.jobs.send(Job::Remove(paths, reply)).is_ok();
         let answer = if sent { answer.await.ok() } else { None };
         answer.unwrap_or_else(|| Err(JournalError::Unavailable("the journal is closed".into())))
     }
 }
 
 /// Makes a file of zeros, or leaves nothing behind.
-pub(crate) fn prepare(disk: &dyn Disk, dir: &Path, size: u64) -> Result<Spare, JournalError> {
+pub(crate) fn prepare(
+    disk: &dyn Disk,
+    dir: &Path,
+    size: u64,
+    pace: Pace,
+) -> Result<Spare, JournalError> {
     let path = dir.join(SPARE);
-    match fill(disk, &path, size) {
+    match fill(disk, &path, size, pace) {
         Ok(file) => Ok(Spare { file, path, size }),
         Err(error) => {
             // Best effort: the next attempt empties it, and the next open sweeps it.
@@ -114,7 +144,7 @@ pub(crate) fn prepare(disk: &dyn Disk, dir: &Path, size: u64) -> Result<Spare, J
     }
 }
 
-fn fill(disk: &dyn Disk, path: &Path, size: u64) -> io::Result<Arc<dyn DiskFile>> {
+fn fill(disk: &dyn Disk, path: &Path, size: u64, pace: Pace<'_>) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.create(path)?;
     let zeros = vec![0; FILL.min(size as usize)];
     let mut at = 0;
@@ -122,8 +152,12 @@ fn fill(disk: &dyn Disk, path: &Path, size: u64) -> io::Result<Arc<dyn DiskFile>
         let piece = (size - at).min(zeros.len() as u64);
         file.write_at(at, &zeros[..piece as usize])?;
         at += piece;
-        if at % FILL_SYNC == 0 {
-            file.sync()?;
+        match pace {
+            Pace::Gently(stop) if stop.load(Ordering::Relaxed) => {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Pace::Gently(_) => file.sync()?,
+            Pace::AtOnce => {}
         }
     }
     file.sync()?;
@@ -138,4 +172,36 @@ fn remove(disk: &dyn Disk, dir: &Path, paths: &[PathBuf]) -> Result<(), JournalE
         })?;
     }
     Ok(())
+}
+
+/// Why a spare did not become a segment.
+pub(crate) enum Christening {
+    /// Nothing happened.
+    Refused(JournalError),
+    /// It may have happened.
+    Unclear(String),
+}
+
+/// Gives a spare its header and its name, durably.
+pub(crate) fn christen(
+    disk: &dyn Disk,
+    dir: &Path,
+    spare: Spare,
+    header: &Header,
+) -> Result<Segment, Christening> {
+    let path = segment::path(dir, header.first);
+    let refused = |error: io::Error| {
+        let what = format!("naming {}: {error}", path.display());
+        Christening::Refused(JournalError::Unavailable(what))
+    };
+    let page = header.encode();
+    spare.file.write_at(0, &page).and_then(|()| spare.file.sync()).map_err(refused)?;
+    disk.rename(&spare.path, &path).map_err(refused)?;
+    disk.sync_dir(dir).map_err(|error| {
+        Christening::Unclear(format!(
+            "syncing the directory after naming {}: {error}",
+            path.display()
+        ))
+    })?;
+    Ok(Segment::new(header.first, path, spare.file, header.size))
 }

@@ -1,10 +1,10 @@
 //! The one thread that writes: takes what waits, writes it, syncs once, answers all.
 //!
-//! Each offer is judged against the next free slot, whatever order they came in. Nothing is answered
-//! before the sync that covers it; after a failed write or sync nothing is written any more.
+//! Each offer is judged against the next free slot, whatever order they came in. Nothing is
+//! answered before the sync that covers it; after a failed write or sync nothing is written any
+//! more.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,18 +12,22 @@ use std::time::Instant;
 use parking_lot::RwLock;
 
 use super::FileOptions;
+use super::answers::Answers;
 use super::disk::{Disk, DiskFile};
 use super::frame::{self, Head, Kind, MAX_BODY};
 use super::layout::{self, Layout};
 use super::queue::{Offer, Queue, Request, SealReply, Taken};
 use super::recent::Recent;
-use super::segment::{self, HEADER, Header, Segment};
-use super::spare::{Spare, Spares};
+use super::segment::{HEADER, Header};
+use super::spare::{Christening, Spares, christen};
 use crate::{Append, JournalError, Nonce, Slot, Successor};
 
 /// One write at most, and the nonces of as many frames must fit [`Recent`].
 const FLUSH_BYTES: usize = 8 << 20;
 const FLUSH_FRAMES: usize = 1024;
+
+/// How large a buffer is kept for the next batch.
+const KEEP_BYTES: usize = 1 << 20;
 
 /// The longest notation of a successor.
 const MAX_SUCCESSOR: usize = 4096;
@@ -49,6 +53,7 @@ pub(crate) struct Start {
 pub(crate) struct Writer {
     start: Start,
     seed: u32,
+    path: PathBuf,
     file: Arc<dyn DiskFile>,
     size: u64,
     /// Where the buffer goes in the file.
@@ -62,15 +67,9 @@ pub(crate) struct Writer {
     durable: Slot,
     sealed: Option<(Slot, Successor)>,
     waiting: BTreeMap<Slot, Vec<Offer>>,
-    answers: Vec<Answer>,
+    answers: Answers,
     full: Option<(JournalError, Instant)>,
     broken: Option<String>,
-}
-
-/// An answer that waits for the sync.
-enum Answer {
-    Append(Offer, Append),
-    Seal(SealReply, Result<Slot, JournalError>),
 }
 
 /// What to do with an offer.
@@ -83,14 +82,15 @@ enum Verdict {
 
 impl Writer {
     pub(crate) fn new(start: Start) -> Self {
-        let (file, size, end, sealed) = {
+        let (path, file, size, end, sealed) = {
             let layout = start.layout.read();
             let last = &layout.segments[layout.segments.len() - 1];
             let sealed = layout.sealed.clone().map(|successor| (layout.tail, successor));
-            (Arc::clone(&last.file), last.size, last.end, sealed)
+            (last.path.clone(), Arc::clone(&last.file), last.size, last.end, sealed)
         };
         Self {
             seed: frame::seed(start.log),
+            path,
             file,
             size,
             end,
@@ -100,7 +100,7 @@ impl Writer {
             durable: Slot(start.next.0 - 1),
             sealed,
             waiting: BTreeMap::new(),
-            answers: Vec::new(),
+            answers: Answers::default(),
             full: None,
             broken: None,
             start,
@@ -139,9 +139,9 @@ impl Writer {
             Verdict::Wait => self.waiting.entry(offer.slot).or_default().push(offer),
             Verdict::Compare => {
                 let outcome = self.compare(offer.slot, offer.nonce);
-                self.answers.push(Answer::Append(offer, outcome));
+                self.answers.append(offer, outcome);
             }
-            Verdict::Answer(outcome) => self.answers.push(Answer::Append(offer, outcome)),
+            Verdict::Answer(outcome) => self.answers.append(offer, outcome),
         }
     }
 
@@ -216,7 +216,7 @@ impl Writer {
             self.full = None;
             self.put(Kind::Record, offer.nonce, &offer.body);
             self.start.recent.push(offer.slot, offer.nonce);
-            self.answers.push(Answer::Append(offer, Append::Won));
+            self.answers.append(offer, Append::Won);
             if let Some(offers) = self.waiting.remove(&self.next) {
                 ready.extend(offers.into_iter().rev());
             }
@@ -230,7 +230,7 @@ impl Writer {
             } else {
                 Append::Refused(why.clone())
             };
-            self.answers.push(Answer::Append(offer, outcome));
+            self.answers.append(offer, outcome);
         }
     }
 
@@ -255,7 +255,7 @@ impl Writer {
             Some((_, known)) => Err(JournalError::Sealed(known.clone())),
             None => self.seal_now(&successor),
         };
-        self.answers.push(Answer::Seal(reply, answer));
+        self.answers.seal(reply, answer);
     }
 
     fn seal_now(&mut self, successor: &Successor) -> Result<Slot, JournalError> {
@@ -313,6 +313,7 @@ impl Writer {
         match christen(&*self.start.disk, &self.start.dir, spare, &header) {
             Ok(segment) => {
                 self.file = Arc::clone(&segment.file);
+                self.path = segment.path.clone();
                 (self.size, self.end) = (size, HEADER);
                 self.start.declared = self.durable;
                 self.start.layout.write().segments.push_back(segment);
@@ -334,17 +335,15 @@ impl Writer {
             match written {
                 Ok(()) => self.publish(),
                 Err(error) => {
-                    let path = segment_path(&self.start.layout);
+                    let path = self.path.display();
                     self.fail(format!("writing {path} at byte {}: {error}", self.end));
                 }
             }
         }
         self.buffer.clear();
-        if self.buffer.capacity() > FLUSH_BYTES {
-            self.buffer = Vec::new();
-        }
+        self.buffer.shrink_to(KEEP_BYTES);
         self.frames.clear();
-        self.answer();
+        self.answers.send(&self.start.queue, self.broken.as_deref());
     }
 
     fn publish(&mut self) {
@@ -365,29 +364,6 @@ impl Writer {
         layout.sealed = self.sealed.as_ref().map(|(_, successor)| successor.clone());
     }
 
-    fn answer(&mut self) {
-        let (mut offers, mut bytes) = (0, 0);
-        for answer in &self.answers {
-            if let Answer::Append(offer, _) = answer {
-                offers += 1;
-                bytes += offer.body.len();
-            }
-        }
-        self.start.queue.answered(offers, bytes);
-        let broken = self.broken.clone().map(JournalError::Unavailable);
-        // Whoever asked may have gone away: a dropped future withdraws nothing.
-        for answer in self.answers.drain(..) {
-            match (answer, broken.clone()) {
-                (Answer::Append(offer, outcome), None) => drop(offer.reply.send(outcome)),
-                (Answer::Append(offer, _), Some(why)) => {
-                    drop(offer.reply.send(Append::Unknown(why)));
-                }
-                (Answer::Seal(reply, outcome), None) => drop(reply.send(outcome)),
-                (Answer::Seal(reply, _), Some(why)) => drop(reply.send(Err(why))),
-            }
-        }
-    }
-
     /// Declares what is durable to be so, when nothing else is there to do it.
     fn mark(&mut self) {
         let room = self.end + MARK_BYTES <= self.size;
@@ -404,7 +380,7 @@ impl Writer {
     fn fail(&mut self, what: String) {
         for offer in std::mem::take(&mut self.waiting).into_values().flatten() {
             let why = JournalError::Unavailable(what.clone());
-            self.answers.push(Answer::Append(offer, Append::Unknown(why)));
+            self.answers.append(offer, Append::Unknown(why));
         }
         self.start.layout.write().broken = Some(what.clone());
         (self.start.options.on_fault)(&what);
@@ -412,39 +388,9 @@ impl Writer {
     }
 }
 
-fn segment_path(layout: &RwLock<Layout>) -> String {
-    let layout = layout.read();
-    layout.segments.back().map_or_else(String::new, |last| last.path.display().to_string())
-}
-
-/// Why a spare did not become a segment.
-pub(crate) enum Christening {
-    /// Nothing happened.
-    Refused(JournalError),
-    /// It may have happened.
-    Unclear(String),
-}
-
-/// Gives a spare its header and its name, durably.
-pub(crate) fn christen(
-    disk: &dyn Disk,
-    dir: &std::path::Path,
-    spare: Spare,
-    header: &Header,
-) -> Result<Segment, Christening> {
-    let path = segment::path(dir, header.first);
-    let refused = |error: io::Error| {
-        let what = format!("naming {}: {error}", path.display());
-        Christening::Refused(JournalError::Unavailable(what))
-    };
-    let page = header.encode();
-    spare.file.write_at(0, &page).and_then(|()| spare.file.sync()).map_err(refused)?;
-    disk.rename(&spare.path, &path).map_err(refused)?;
-    disk.sync_dir(dir).map_err(|error| {
-        Christening::Unclear(format!(
-            "syncing the directory after naming {}: {error}",
-            path.display()
-        ))
-    })?;
-    Ok(Segment::new(header.first, path, spare.file, header.size))
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Also when it panicked: whoever waits must not wait for ever.
+        self.start.queue.abandon();
+    }
 }

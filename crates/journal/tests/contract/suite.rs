@@ -1,4 +1,5 @@
-//! The suite. A test is handed a [`Log`]: one log, which it may open as often as the backend allows.
+//! The suite. A test is handed a [`Log`]: one log, which it may open as often as the backend
+//! allows.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -18,6 +18,8 @@ pub(crate) type Names = BTreeMap<PathBuf, usize>;
 enum Op {
     Create(PathBuf, usize),
     Write(usize, usize, Vec<u8>),
+    /// A write that a failed sync has given up: it reads well, and no later sync writes it.
+    GivenUp(usize, usize, Vec<u8>),
     Sync(usize),
     Rename(PathBuf, PathBuf, usize),
     Remove(PathBuf),
@@ -119,6 +121,19 @@ impl Recorder {
 }
 
 impl State {
+    /// What a kernel does when it could not write: the pages count as clean.
+    fn give_up(&mut self, file: usize) {
+        for op in self.ops.iter_mut().rev() {
+            match op {
+                Op::Sync(synced) if *synced == file => break,
+                Op::Write(written, offset, bytes) if *written == file => {
+                    *op = Op::GivenUp(file, *offset, std::mem::take(bytes));
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn image(&self, at: usize, keeps: Keeps) -> (Names, Vec<Vec<u8>>) {
         let (mut names, mut contents) = self.base.clone();
         let ops = &self.ops[..at];
@@ -150,6 +165,13 @@ impl State {
                     let durable = synced.get(file).is_some_and(|synced| at < *synced);
                     for (offset, sector) in sectors(*offset, bytes) {
                         if durable || coin.toss() {
+                            write(&mut contents[*file], offset, sector);
+                        }
+                    }
+                }
+                Op::GivenUp(file, offset, bytes) => {
+                    for (offset, sector) in sectors(*offset, bytes) {
+                        if coin.toss() {
                             write(&mut contents[*file], offset, sector);
                         }
                     }
@@ -294,6 +316,7 @@ impl DiskFile for Recorded {
     fn sync(&self) -> io::Result<()> {
         if self.disk.faults.sync_fails.load(Ordering::SeqCst) {
             self.disk.faults.syncs_failed.fetch_add(1, Ordering::SeqCst);
+            self.disk.state.lock().unwrap().give_up(self.file);
             return Err(io::Error::other("injected sync error"));
         }
         self.disk.state.lock().unwrap().ops.push(Op::Sync(self.file));

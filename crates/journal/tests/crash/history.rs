@@ -58,7 +58,7 @@ pub(crate) fn read_all(journal: &FileJournal, first: Slot) -> Result<Vec<Record>
 /// What was offered, and when what was acknowledged.
 pub(crate) struct History {
     pub(crate) disk: Recorder,
-    pub(crate) offered: HashMap<(Slot, Nonce), Bytes>,
+    offered: HashMap<(Slot, Nonce), Bytes>,
     /// Slot, nonce, and the number of operations when it was Won at the latest.
     pub(crate) acked: Vec<(Slot, Nonce, usize)>,
     /// Trims: what was asked, and the number of operations before it.
@@ -90,7 +90,8 @@ impl History {
                 history.burst(&journal, count, 700);
             }
             if life > 0 {
-                let before = Slot(1 + history.random.below(20 * life));
+                // Far enough to remove several files at once.
+                let before = Slot(25 * life + history.random.below(15));
                 history.trims.push((before, history.disk.ops()));
                 block_on(journal.trim(before)).expect("trim");
                 history.burst(&journal, 4, 700);

@@ -91,6 +91,9 @@ impl ImageLoader {
         }
         let offset = reader.offset();
         let found = reader.unsigned()?;
+        if found == 0 {
+            return reader.damaged("format 0");
+        }
         if found > FORMAT {
             let what = "image format";
             return Err(DecodeError::Newer { what, found, understood: FORMAT, offset });

@@ -129,10 +129,10 @@ impl Mvcc {
         Some(first)
     }
 
-    /// Whether half of a segment or more is dead.
+    /// Whether a quarter of a segment or more is dead: three bytes copied free one, at worst.
     fn is_sparse(&self, segment: usize) -> bool {
         let dead = self.history.dead(segment).bytes;
-        dead > 0 && dead >= self.live_bytes_of(segment)
+        dead > 0 && dead * 3 >= self.live_bytes_of(segment)
     }
 
     fn live_bytes_of(&self, segment: usize) -> usize {

@@ -19,6 +19,13 @@ impl<'a> Events<'a> {
         Self { view, next }
     }
 
+    /// Whether this is its key's last change in its revision. Compaction keeps of its own revision what is
+    /// visible in the end: a key that a transaction wrote and then deleted has one event there, not two,
+    /// whether maintenance was there already or not.
+    fn is_last(&self, event: &KvRef<'_>) -> bool {
+        self.view.change_at(event.key, event.mod_revision) == Some(event.at())
+    }
+
     /// The revision of the next event: to stop before it and to come back to it later.
     #[must_use]
     pub fn next_revision(&self) -> Option<Revision> {
@@ -30,14 +37,18 @@ impl<'a> Iterator for Events<'a> {
     type Item = KvRef<'a>;
 
     fn next(&mut self) -> Option<KvRef<'a>> {
-        let place = self.next?;
-        let event = self.view.history().record(place);
-        // What the writer appended after this view was pinned is there, but is not part of it.
-        if event.mod_revision > self.view.revision() {
-            self.next = None;
-            return None;
+        loop {
+            let place = self.next?;
+            let event = self.view.history().record(place);
+            // What the writer appended after this view was pinned is there, but is not part of it.
+            if event.mod_revision > self.view.revision() {
+                self.next = None;
+                return None;
+            }
+            self.next = self.view.history().after(place);
+            if event.mod_revision != self.view.compact_revision() || self.is_last(&event) {
+                return Some(event);
+            }
         }
-        self.next = self.view.history().after(place);
-        Some(event)
     }
 }

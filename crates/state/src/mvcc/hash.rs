@@ -1,9 +1,11 @@
 //! The hash of the whole keyspace, the very number that etcd's `HashKV` gives after the same requests.
 //!
 //! CRC-32C over the name of etcd's bucket, then each record as etcd stores it, in revision order. How
-//! far maintenance got cannot be told from it.
+//! far maintenance got cannot be told from it. (For a revision that it compacted at since it was
+//! started, etcd repeats what it gave before that compaction, with the compacted revision of then;
+//! here, as in an etcd that was restarted, the state as it is answers.)
 
-use super::load::Superseded;
+use super::load::Visible;
 use super::record::KvRef;
 use super::view::View;
 use crate::ids::Revision;
@@ -30,39 +32,21 @@ impl View {
         // A negative revision is, to etcd, one at which nothing was there yet.
         let revision = if asked.0 < 0 { asked } else { self.resolve(asked)? };
         let compact_revision = self.compact_revision();
-        let counted = Counted::new(self, revision);
+        // Of the records that compaction went over, those count that are still their key's version at
+        // the revision asked for. If no key exists then, etcd forgets to look, and all that compaction
+        // left counts.
+        let forgets = revision.0 > 0 && self.count_at(&KeyRange::everything(), revision) == 0;
+        let by = if forgets { compact_revision } else { revision };
+        let mut visible = Visible::new(self, compact_revision, by);
         let mut hash = crc32c::crc32c(b"key");
         let mut scratch = Vec::with_capacity(64);
         let all = super::Events::new(self, Revision(0));
         for kv in all.take_while(|kv| kv.mod_revision <= revision) {
-            if counted.contains(&kv) {
+            if kv.mod_revision > compact_revision || visible.contains(kv.at()) {
                 hash = append(hash, &kv, &mut scratch);
             }
         }
         Ok(KeyspaceHash { hash, compact_revision, revision })
-    }
-}
-
-/// Which records at or below the compacted revision count: those that are still their key's version at
-/// the revision asked for. If no key exists then, etcd forgets to look, and all that compaction left
-/// counts.
-struct Counted<'a> {
-    superseded: Superseded<'a>,
-    compacted: Revision,
-}
-
-impl<'a> Counted<'a> {
-    fn new(view: &'a View, revision: Revision) -> Self {
-        let everything =
-            KeyRange { key: b"\0".as_slice().into(), range_end: b"\0".as_slice().into() };
-        let compacted = view.compact_revision();
-        let forgets = revision.0 > 0 && view.count_at(&everything, revision) == 0;
-        let by = if forgets { compacted } else { revision };
-        Self { superseded: Superseded::new(view, compacted, by), compacted }
-    }
-
-    fn contains(&self, kv: &KvRef<'_>) -> bool {
-        kv.mod_revision > self.compacted || (!kv.tombstone && !self.superseded.contains(kv.at()))
     }
 }
 

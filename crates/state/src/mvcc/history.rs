@@ -9,9 +9,9 @@ use super::record::KvRef;
 use crate::ids::{ModRevision, Revision};
 
 /// What a segment holds when it is full; one record that is larger has a segment to itself.
-pub(super) const SEGMENT_BYTES: usize = 1 << 20;
+pub(super) const SEGMENT_BYTES: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 /// The first segment is small, so that an idle store is.
-const FIRST_SEGMENT_BYTES: usize = 64 << 10;
+const FIRST_SEGMENT_BYTES: usize = SEGMENT_BYTES / 16;
 
 /// A run of records in revision order.
 #[derive(Clone)]
@@ -49,15 +49,23 @@ impl Segment {
         Some((main, at.sub))
     }
 
-    /// The first slot at or after `at`. Revisions are usually dense: a guess from the two ends is
-    /// mostly right, and otherwise the search goes out from it in growing steps.
+    /// The first slot at or after `at`. While nothing is compacted away and every command changes one
+    /// key, it can be told without a look; otherwise a guess from the two ends is mostly right, and the
+    /// search goes out from it in growing steps.
     fn lower_bound(&self, at: ModRevision) -> usize {
         let len = self.buffer.len();
         if len == 0 || at <= self.first {
             return 0;
         }
+        let Some(wanted) = self.number(at) else { return len };
+        let dense = wanted.0 as usize;
+        if dense < len && self.buffer.at(dense) == wanted {
+            return dense;
+        }
         let last = self.buffer.at(len - 1);
-        let Some(wanted) = self.number(at).filter(|wanted| *wanted <= last) else { return len };
+        if wanted > last {
+            return len;
+        }
         let guess = (u64::from(wanted.0) * (len as u64 - 1)).checked_div(u64::from(last.0));
         let guess = guess.unwrap_or(u64::from(wanted.1)).min(len as u64 - 1) as usize;
         let (mut low, mut high, mut step) = (0, len, 1);
@@ -178,7 +186,7 @@ impl Dead {
         self.bits.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
     }
 
-    pub(super) fn insert(&mut self, slot: usize, bytes: usize) -> bool {
+    fn insert(&mut self, slot: usize, bytes: usize) -> bool {
         if self.contains(slot) {
             return false;
         }

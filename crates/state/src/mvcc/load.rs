@@ -1,15 +1,14 @@
 //! Whole stores: out as the records that compaction retains, and in again.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use super::compaction::Compaction;
-use super::history::Dead;
 use super::index::Entry;
 use super::record::KvRef;
 use super::view::{View, weight};
 use super::{MAX_CHANGES, Mvcc};
 use crate::ids::{ModRevision, Revision};
+use crate::range::KeyRange;
 
 impl View {
     /// The records that make up this state, in revision order: all above the compacted revision, what
@@ -17,38 +16,33 @@ impl View {
     /// maintenance did.
     pub fn records(&self) -> impl Iterator<Item = KvRef<'_>> {
         let compacted = self.compact_revision();
-        let superseded = Superseded::new(self, compacted, compacted);
+        let mut visible = Visible::new(self, compacted, compacted);
         super::Events::new(self, Revision(0)).filter(move |kv| {
-            let forgotten = kv.tombstone && kv.mod_revision < compacted;
-            kv.mod_revision > compacted || !(forgotten || superseded.contains(kv.at()))
+            let at = kv.mod_revision;
+            at > compacted || (kv.tombstone && at == compacted) || visible.contains(kv.at())
         })
     }
 }
 
-/// The records up to one revision that have a successor up to another.
-pub(super) struct Superseded<'a> {
-    view: &'a View,
-    marks: BTreeMap<usize, Dead>,
-}
+/// Which of the records up to one revision are their key's version at another, to be asked for in
+/// ascending order. (That a record names a later one as superseded is no help: the later one may be
+/// dead itself, and gone.)
+pub(super) struct Visible(std::iter::Peekable<std::vec::IntoIter<ModRevision>>);
 
-impl<'a> Superseded<'a> {
-    pub(super) fn new(view: &'a View, upto: Revision, by: Revision) -> Self {
-        let mut marks: BTreeMap<usize, Dead> = BTreeMap::new();
-        if upto.0 > 0 {
-            let all = super::Events::new(view, Revision(0)).take_while(|kv| kv.mod_revision <= by);
-            let older = all.filter_map(|kv| kv.previous).filter(|previous| previous.main <= upto);
-            for place in older.filter_map(|previous| view.history().locate(previous)) {
-                marks.entry(place.segment).or_default().insert(place.slot, 0);
-            }
+impl Visible {
+    pub(super) fn new(view: &View, upto: Revision, at: Revision) -> Self {
+        let mut handles = Vec::new();
+        if upto > Revision(0) && at > Revision(0) {
+            handles = view.handles(&KeyRange::everything(), at, None);
+            handles.retain(|handle| handle.main <= upto);
+            handles.sort_unstable();
         }
-        Self { view, marks }
+        Self(handles.into_iter().peekable())
     }
 
-    pub(super) fn contains(&self, at: ModRevision) -> bool {
-        let place = self.view.history().locate(at);
-        place.is_some_and(|place| {
-            self.marks.get(&place.segment).is_some_and(|marks| marks.contains(place.slot))
-        })
+    pub(super) fn contains(&mut self, at: ModRevision) -> bool {
+        while self.0.next_if(|handle| *handle < at).is_some() {}
+        self.0.peek() == Some(&at)
     }
 }
 

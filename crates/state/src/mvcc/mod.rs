@@ -230,6 +230,8 @@ impl Mvcc {
 }
 
 #[cfg(test)]
+mod hash_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod tests;

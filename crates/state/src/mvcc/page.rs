@@ -73,6 +73,11 @@ impl View {
             return page;
         }
         let limit = usize::try_from(query.limit).ok().filter(|limit| *limit > 0);
+        if let Some(limit) = limit.filter(|_| self.asks_for_last(query, at)) {
+            (page.handles, page.count) = self.last_handles(range, limit);
+            page.more = page.count > limit as i64;
+            return page;
+        }
         let early = limit.filter(|_| is_key_order(query.sort) && !has_filters(query));
         page.handles = self.handles(range, at, early.map(|limit| limit.saturating_add(1)));
         page.count = match early {
@@ -119,6 +124,25 @@ impl View {
             self.version_at(entry.at, at).map(|kv| kv.at())
         });
         visible.take(limit).collect()
+    }
+
+    /// Whether `query` is for the last keys of a range, which need no look at the others.
+    fn asks_for_last(&self, query: &RangeQuery, at: Revision) -> bool {
+        let descend = Sort { order: SortOrder::Descend, target: SortTarget::Key };
+        let newest = at >= self.revision();
+        query.sort == descend && newest && !has_filters(query) && !query.range.is_point()
+    }
+
+    /// Where the last keys of a range stand, the last one first, and how many there are in all.
+    fn last_handles(&self, range: &KeyRange, limit: usize) -> (Vec<ModRevision>, i64) {
+        let held = self.held(range).live;
+        let wanted = limit.min(held as usize) as u32;
+        let before = self.index().rank(&range.key, self.history()).live;
+        let mut cursor = self.index().seek_live(before + held - wanted);
+        let next = std::iter::from_fn(|| cursor.next_live()).take(wanted as usize);
+        let mut handles: Vec<_> = next.map(|entry| entry.at).collect();
+        handles.reverse();
+        (handles, i64::from(held))
     }
 
     /// How many keys a range holds at a revision that was checked already. At an older revision: either

@@ -5,10 +5,6 @@ fn put(mvcc: &mut Mvcc, key: &str, value: &str) -> Revision {
     mvcc.commit()
 }
 
-fn everything() -> KeyRange {
-    KeyRange { key: "\0".into(), range_end: "\0".into() }
-}
-
 #[test]
 fn a_key_is_made_written_deleted_and_made_again() {
     let mut mvcc = Mvcc::new();
@@ -36,7 +32,7 @@ fn a_commit_without_changes_is_no_revision() {
     let mut mvcc = Mvcc::new();
     assert_eq!(mvcc.commit(), Revision(1));
     assert!(!mvcc.delete(b"nothing"));
-    assert_eq!(mvcc.delete_range(&everything()), []);
+    assert_eq!(mvcc.delete_range(&KeyRange::everything()), []);
     assert_eq!(mvcc.commit(), Revision(1));
 }
 
@@ -46,7 +42,8 @@ fn a_transaction_sees_its_own_writes_but_not_its_own_revision() {
     put(&mut mvcc, "a", "1");
     mvcc.put(b"b", b"2", LeaseId::NONE);
     mvcc.delete(b"a");
-    let at = |revision| RangeQuery { range: everything(), revision, ..RangeQuery::default() };
+    let at =
+        |revision| RangeQuery { range: KeyRange::everything(), revision, ..RangeQuery::default() };
     let keys = |page: RangePage| page.iter().map(|kv| kv.key.to_vec()).collect::<Vec<_>>();
     assert_eq!(mvcc.range(&at(Revision(0))).map(keys), Ok(vec![b"b".to_vec()]));
     assert_eq!(mvcc.range(&at(Revision(-1))).map(keys), Ok(vec![b"b".to_vec()]));
@@ -86,4 +83,97 @@ fn a_tombstone_exactly_at_the_compacted_revision_is_kept_until_the_next() {
     while mvcc.maintain(1) {}
     assert_eq!(mvcc.index.counts().entries, 1);
     assert_eq!(view.events(Revision(3)).expect("readable").count(), 2, "the view is pinned");
+}
+
+#[test]
+fn readers_go_on_while_the_writer_writes_and_compacts() {
+    const fn is_shared<T: Send + Sync + Clone>() {}
+    is_shared::<View>();
+    is_shared::<RangePage>();
+    let mut mvcc = Mvcc::new();
+    for n in 0..2_000 {
+        put(&mut mvcc, &format!("key-{n:04}"), "first");
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let view = mvcc.view();
+            scope.spawn(move || {
+                for _ in 0..10 {
+                    let query = RangeQuery { range: KeyRange::everything(), ..Default::default() };
+                    let page = view.range(&query).expect("readable");
+                    assert_eq!(page.len(), 2_000);
+                    assert!(page.iter().all(|kv| kv.value == b"first" && kv.version == 1));
+                    assert_eq!(view.events(Revision(2)).expect("readable").count(), 2_000);
+                }
+            });
+        }
+        for round in 0..4 {
+            for n in (0..2_000).filter(|n| n % 7 != round) {
+                put(&mut mvcc, &format!("key-{n:04}"), "later");
+            }
+            mvcc.compact(mvcc.revision()).expect("the revision is there");
+            while mvcc.maintain(100) {}
+        }
+    });
+}
+
+#[test]
+fn compaction_gives_the_memory_back() {
+    let mut mvcc = Mvcc::new();
+    for n in 0..500 {
+        put(&mut mvcc, &format!("key-{n}"), &"v".repeat(100));
+    }
+    let before = mvcc.sizes();
+    let names: u64 = 10 * 5 + 90 * 6 + 400 * 7;
+    assert_eq!(before.live, names + 500 * (100 + 32));
+    for _ in 0..20 {
+        for n in 0..500 {
+            put(&mut mvcc, &format!("key-{n}"), &"v".repeat(100));
+        }
+    }
+    assert_eq!(mvcc.sizes().live, before.live);
+    assert!(mvcc.sizes().in_use > before.in_use * 20);
+    mvcc.compact(mvcc.revision()).expect("the revision is there");
+    while mvcc.maintain(100) {}
+    assert!(mvcc.sizes().in_use < before.in_use * 11 / 10, "versions take a few bytes more");
+    assert!(mvcc.sizes().allocated < before.allocated * 3 / 2);
+}
+
+#[test]
+fn records_out_of_order_are_no_store() {
+    let mut mvcc = Mvcc::new();
+    put(&mut mvcc, "a", "1");
+    put(&mut mvcc, "b", "1");
+    let view = mvcc.view();
+    let load = |records: Vec<KvRef<'_>>, revision| {
+        Mvcc::load(records, Revision(revision), Revision::NEVER_COMPACTED).err()
+    };
+    let at = |main| ModRevision { main: Revision(main), sub: 0 };
+    let records: Vec<_> = view.records().collect();
+    assert_eq!(load(records.clone(), 3), None);
+    assert_eq!(load(records.clone(), 2), Some(Unloadable::OutOfBounds(at(3))));
+    assert_eq!(load(vec![records[1], records[0]], 3), Some(Unloadable::OutOfOrder(at(2))));
+}
+
+#[test]
+fn a_key_written_and_deleted_by_one_transaction() {
+    let mut mvcc = Mvcc::new();
+    put(&mut mvcc, "a", "1");
+    mvcc.put(b"a", b"2", LeaseId::NONE);
+    mvcc.put(b"b", b"1", LeaseId::NONE);
+    assert!(mvcc.delete(b"a") && mvcc.delete(b"b"));
+    mvcc.commit();
+    let before = mvcc.view();
+    let events: Vec<_> = before.events(Revision(3)).expect("readable").collect();
+    let previous: Vec<_> = events.iter().map(|event| before.previous_of(event)).collect();
+    let values: Vec<_> = previous.iter().map(|kv| kv.map(|kv| kv.value)).collect();
+    assert_eq!(values, [Some(&b"1"[..]), None, Some(&b"1"[..]), None]);
+    mvcc.compact(Revision(3)).expect("the revision is there");
+    let subs = |view: &View| {
+        view.events(Revision(3)).expect("readable").map(|event| event.sub).collect::<Vec<_>>()
+    };
+    assert_eq!(subs(&mvcc.view()), [2, 3], "what is visible in the end");
+    while mvcc.maintain(100) {}
+    assert_eq!(subs(&mvcc.view()), [2, 3]);
+    assert_eq!(subs(&before), [0, 1, 2, 3], "the view is pinned");
 }

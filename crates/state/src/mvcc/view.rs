@@ -161,6 +161,15 @@ impl View {
         }
     }
 
+    /// Where the last change of `key` up to `revision` stands, a tombstone too.
+    pub(super) fn change_at(&self, key: &[u8], revision: Revision) -> Option<ModRevision> {
+        let mut at = self.index.get(key, &self.history)?.at;
+        while at.main > revision {
+            at = self.history.find(at)?.previous?;
+        }
+        Some(at)
+    }
+
     pub(super) const fn history(&self) -> &Segments {
         &self.history
     }

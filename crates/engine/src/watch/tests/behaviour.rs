@@ -146,6 +146,26 @@ async fn the_past_comes_in_one_piece_and_the_present_after_it() {
     assert_eq!(store.hub.counts().slow_watchers, 0);
 }
 
+/// The hub goes on while a stream reads history: what it read up to is not where the hub is any more.
+#[tokio::test(start_paused = true)]
+async fn a_watcher_overtaken_while_it_catches_up_misses_nothing() {
+    let mut store = Store::start(Options::default());
+    store.put("a", "1");
+    let mut stream = store.hub.stream();
+    stream.create(on("a", "").start(2));
+    let earlier = store.view();
+    store.put("a", "2");
+    store.settle().await;
+    stream.read_history(&earlier);
+    assert_eq!(store.hub.counts().slow_watchers, 1);
+    assert!(soon(&mut stream).await.created);
+    assert_eq!(what(&soon(&mut stream).await), [put("a", "1")]);
+    assert_eq!(what(&soon(&mut stream).await), [put("a", "2")]);
+    assert_eq!(store.hub.counts().slow_watchers, 0);
+    store.put("a", "3");
+    assert_eq!(what(&soon(&mut stream).await), [put("a", "3")]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn filters_drop_whole_responses_in_silence() {
     let mut store = Store::start(Options::default());

@@ -353,7 +353,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]
     fn ordered_unique_atomic_reliable_resumable_bookmarkable(
         steps in prop::collection::vec(step(), 1..200)

@@ -60,6 +60,10 @@ impl Store {
         self.mvcc.commit();
     }
 
+    pub(super) fn view(&self) -> View {
+        self.mvcc.view()
+    }
+
     pub(super) fn publish(&self) {
         self.sender.send_replace(Arc::new(self.mvcc.view()));
     }

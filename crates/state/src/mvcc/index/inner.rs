@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::separators::Separators;
 use super::{Counts, Node};
 
 /// How many children a node has at most. Small, because a copy touches the counter of each child.
@@ -23,21 +24,20 @@ impl Child {
 #[derive(Clone)]
 pub(super) struct Inner {
     pub(super) children: Vec<Child>,
-    /// One fewer than children: each at most the first key to its right, above the last to its left.
-    /// Shared by the copies of a node, since only a split or a merge changes them.
-    separators: Arc<Vec<Box<[u8]>>>,
+    /// One fewer than children. Shared by the copies of a node: only splits and merges change them.
+    separators: Arc<Separators>,
 }
 
 impl Inner {
     pub(super) fn new(left: Node, separator: Box<[u8]>, right: Node) -> Self {
         let mut children = Vec::with_capacity(FANOUT + 1);
         children.extend([Child::new(left), Child::new(right)]);
-        Self { children, separators: Arc::new(vec![separator]) }
+        Self { children, separators: Arc::new(Separators::new(vec![separator])) }
     }
 
     /// Which child `key` is in, or belongs in.
     pub(super) fn child_of(&self, key: &[u8]) -> usize {
-        self.separators.partition_point(|separator| **separator <= *key)
+        self.separators.count_up_to(key)
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -57,7 +57,7 @@ impl Inner {
     /// Takes a child out. A neighbour takes over its stretch of keys.
     pub(super) fn remove(&mut self, child: usize) {
         self.children.remove(child);
-        if !self.separators.is_empty() {
+        if !self.children.is_empty() {
             Arc::make_mut(&mut self.separators).remove(child.saturating_sub(1));
         }
     }
@@ -72,22 +72,18 @@ impl Inner {
     pub(super) fn split_off(&mut self, child: usize) -> (Box<[u8]>, Self) {
         let mut children = Vec::with_capacity(FANOUT + 1);
         children.extend(self.children.drain(child..));
-        let separators = Arc::make_mut(&mut self.separators);
-        let right = Arc::new(separators.split_off(child));
-        let separator = separators.pop().expect("both sides have a child");
-        (separator, Self { children, separators: right })
+        let (separator, right) = Arc::make_mut(&mut self.separators).split_at(child - 1);
+        (separator, Self { children, separators: Arc::new(right) })
     }
 
     /// Takes in the node to the right.
     pub(super) fn append(&mut self, separator: Box<[u8]>, right: &Self) {
         self.children.extend(right.children.iter().cloned());
-        let separators = Arc::make_mut(&mut self.separators);
-        separators.push(separator);
-        separators.extend(right.separators.iter().cloned());
+        Arc::make_mut(&mut self.separators).append(separator, &right.separators);
     }
 
     #[cfg(test)]
     pub(super) fn separators(&self) -> &[Box<[u8]>] {
-        &self.separators
+        self.separators.keys()
     }
 }

@@ -110,11 +110,10 @@ impl Leaf {
 
     /// Puts a new key where [`Leaf::search`] said it belongs. There must be room.
     pub(super) fn insert(&mut self, slot: usize, key: &[u8], entry: Entry) {
-        let common = common_prefix(&self.prefix, key);
-        if common < self.prefix.len() {
-            self.shrink_prefix(common);
+        if !key.starts_with(&self.prefix) {
+            self.shrink_prefix(common_prefix(&self.prefix, key));
         }
-        self.insert_at(slot, head_of(&key[common..]), entry);
+        self.insert_at(slot, head_of(&key[self.prefix.len()..]), entry);
     }
 
     fn insert_at(&mut self, slot: usize, head: u32, entry: Entry) {

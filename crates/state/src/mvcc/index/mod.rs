@@ -6,6 +6,7 @@
 mod cursor;
 mod inner;
 mod leaf;
+mod separators;
 
 use std::ops::{Add, AddAssign, Sub};
 use std::sync::Arc;

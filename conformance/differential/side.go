@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"conformance/store"
+)
+
+// Outcome is all that a client learns from one request.
+type Outcome struct {
+	Code  codes.Code
+	Text  string
+	Reply proto.Message
+	// Broken names rules that this side broke by itself, whatever the other side said.
+	Broken []string
+}
+
+// Side is one of the two servers, with the client's connections to it.
+type Side struct {
+	Name    string
+	Server  *store.Server
+	conn    *grpc.ClientConn
+	streams map[int]*watchStream
+	alive   pb.Lease_LeaseKeepAliveClient
+	// tamper and tamperWatch are the tests' way to make this side wrong.
+	tamper      func(Step, *Outcome)
+	tamperWatch func(*pb.WatchResponse) *pb.WatchResponse
+}
+
+const requestLimit = 30 * time.Second
+
+// startSide starts a fresh server and connects to it.
+func startSide(name string, options store.Options) (*Side, error) {
+	server, err := store.Start(options)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := server.Dial()
+	if err != nil {
+		server.Remove()
+		return nil, err
+	}
+	return &Side{Name: name, Server: server, conn: conn, streams: map[int]*watchStream{}}, nil
+}
+
+// awaitVersion waits for the storage version, which etcd raises from 3.5.0 soon after it starts to
+// serve. If it never comes right, the comparison of Status will say so.
+func (s *Side) awaitVersion() {
+	for range 200 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		reply, err := pb.NewMaintenanceClient(s.conn).Status(ctx, &pb.StatusRequest{})
+		cancel()
+		if err == nil && reply.StorageVersion == "3.7.0" {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// close ends the connections and removes the server.
+func (s *Side) close() {
+	for _, stream := range s.streams {
+		stream.cancel()
+	}
+	s.conn.Close()
+	s.Server.Remove()
+}
+
+// ask sends one step, which is not a Watch, and waits for the whole answer.
+func (s *Side) ask(step Step) Outcome {
+	ctx, cancel := context.WithTimeout(context.Background(), requestLimit)
+	defer cancel()
+	if step.HasLeader {
+		ctx = metadata.AppendToOutgoingContext(ctx, "hasleader", "true")
+	}
+	var outcome Outcome
+	switch {
+	case step.Request == nil:
+		outcome = s.askRaw(ctx, step)
+	case step.Method == streamMethod:
+		outcome = s.askRangeStream(ctx, step.Request.(*pb.RangeRequest))
+	case step.Method == keepAliveMethod:
+		outcome = s.askKeepAlive(step.Request.(*pb.LeaseKeepAliveRequest))
+	default:
+		outcome = s.askUnary(ctx, step)
+	}
+	if s.tamper != nil {
+		s.tamper(step, &outcome)
+	}
+	return outcome
+}
+
+func (s *Side) askUnary(ctx context.Context, step Step) Outcome {
+	_, reply, err := messages(step.Method)
+	if err != nil {
+		return Outcome{Code: codes.Unknown, Text: "harness: " + err.Error()}
+	}
+	err = s.conn.Invoke(ctx, step.Method, step.body(), reply)
+	outcome := outcomeOf(reply, err)
+	grant, ok := step.Request.(*pb.LeaseGrantRequest)
+	if ok && grant.ID == 0 && err == nil {
+		// The server chose the id, so the two differ: it must not stay in the state.
+		revoke := &pb.LeaseRevokeRequest{ID: reply.(*pb.LeaseGrantResponse).ID}
+		if _, err := pb.NewLeaseClient(s.conn).LeaseRevoke(ctx, revoke); err != nil {
+			outcome.Broken = append(outcome.Broken, "the granted id cannot be revoked: "+err.Error())
+		}
+	}
+	return outcome
+}
+
+// askRangeStream merges the chunks, which is what the protocol promises to equal Range's reply.
+func (s *Side) askRangeStream(ctx context.Context, request *pb.RangeRequest) Outcome {
+	stream, err := pb.NewKVClient(s.conn).RangeStream(ctx, request)
+	if err != nil {
+		return outcomeOf(nil, err)
+	}
+	merged := &pb.RangeResponse{}
+	var broken []string
+	last := false
+	for {
+		chunk, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			outcome := outcomeOf(nil, err)
+			outcome.Broken = broken
+			return outcome
+		}
+		part := chunk.GetRangeResponse()
+		if last {
+			broken = append(broken, "a chunk follows the one with the header")
+		}
+		last = part.GetHeader() != nil
+		if !last && (part.GetMore() || part.GetCount() != 0) {
+			broken = append(broken, "more or count before the last chunk")
+		}
+		proto.Merge(merged, part)
+	}
+	if !last {
+		broken = append(broken, "the last chunk has no header")
+	}
+	return Outcome{Reply: merged, Broken: broken}
+}
+
+// askKeepAlive sends on one long-lived stream, as clients do, and opens it anew after an error.
+func (s *Side) askKeepAlive(request *pb.LeaseKeepAliveRequest) Outcome {
+	if s.alive == nil {
+		stream, err := pb.NewLeaseClient(s.conn).LeaseKeepAlive(context.Background())
+		if err != nil {
+			return outcomeOf(nil, err)
+		}
+		s.alive = stream
+	}
+	if err := s.alive.Send(request); err != nil && !errors.Is(err, io.EOF) {
+		return outcomeOf(nil, err)
+	}
+	type answer struct {
+		reply *pb.LeaseKeepAliveResponse
+		err   error
+	}
+	answers := make(chan answer, 1)
+	stream := s.alive
+	go func() {
+		reply, err := stream.Recv()
+		answers <- answer{reply, err}
+	}()
+	select {
+	case got := <-answers:
+		if got.err != nil {
+			s.alive = nil
+			return outcomeOf(nil, got.err)
+		}
+		return Outcome{Reply: got.reply}
+	case <-time.After(requestLimit):
+		s.alive = nil
+		return Outcome{Code: codes.DeadlineExceeded, Text: "harness: no keep-alive reply"}
+	}
+}
+
+func (s *Side) askRaw(ctx context.Context, step Step) Outcome {
+	var reply []byte
+	err := s.conn.Invoke(ctx, step.Method, step.Raw, &reply, grpc.ForceCodec(rawCodec{}))
+	outcome := outcomeOf(nil, err)
+	_, message, found := messages(step.Method)
+	if err == nil && found == nil {
+		if err := proto.Unmarshal(reply, message); err != nil {
+			outcome.Broken = append(outcome.Broken, "the reply does not parse: "+err.Error())
+		}
+		outcome.Reply = message
+	}
+	return outcome
+}
+
+func outcomeOf(reply proto.Message, err error) Outcome {
+	if err == nil {
+		return Outcome{Reply: reply}
+	}
+	return Outcome{Code: status.Code(err), Text: status.Convert(err).Message()}
+}
+
+// rawCodec passes bytes through, so that malformed bodies can be sent.
+type rawCodec struct{}
+
+func (rawCodec) Name() string { return "proto" }
+
+func (rawCodec) Marshal(value any) ([]byte, error) {
+	bytes, ok := value.([]byte)
+	if !ok {
+		return nil, fmt.Errorf("raw codec: not bytes but %T", value)
+	}
+	return bytes, nil
+}
+
+func (rawCodec) Unmarshal(data []byte, value any) error {
+	target, ok := value.(*[]byte)
+	if !ok {
+		return fmt.Errorf("raw codec: not *[]byte but %T", value)
+	}
+	*target = append([]byte(nil), data...)
+	return nil
+}

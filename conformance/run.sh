@@ -1,0 +1,25 @@
+#!/bin/sh
+# Judges target/release/meridian beside a real etcd: the judges themselves, the differential run,
+# the official client, the kill harness. Stops at the first that fails. REQUESTS, ROUNDS and
+# SEED change how much; the seed is printed.
+set -eu
+cd "$(dirname "$0")"
+export CGO_ENABLED=0
+meridian=${MERIDIAN:-$(cd .. && pwd)/target/release/meridian}
+etcd=${ETCD:-$(pwd)/bin/etcd}
+export MERIDIAN="$meridian" ETCD="$etcd"
+seed=${SEED:-$(date +%s)}
+[ -x "$meridian" ] || { echo "no $meridian: cargo build --release" >&2; exit 1; }
+[ -x "$etcd" ] || ./build-tools.sh
+mkdir -p bin
+go build -buildvcs=false -o bin/differential ./differential
+go build -buildvcs=false -o bin/kill ./kill
+echo "seed $seed"
+echo "== the judges find nothing in etcd, and what is wrong on purpose"
+go test -buildvcs=false -count=1 ./differential ./kill
+echo "== differential"
+bin/differential -seed "$seed" -requests "${REQUESTS:-100000}" -etcd "$etcd" -meridian "$meridian"
+echo "== the official client and etcdctl"
+STORE=meridian go test -buildvcs=false -count=1 ./client
+echo "== kill -9"
+bin/kill -seed "$seed" -rounds "${ROUNDS:-100}" -server "$meridian"

@@ -1,0 +1,179 @@
+//! The machine as simply as it can be written: a map of all keys for every revision there ever was.
+//! Shares the types with the real one and nothing else.
+
+mod keys;
+mod txn;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use state::{
+    Alarm, AlarmAction, AlarmType, Command, Entry, Epoch, KeyValue, LeaseId, Op, Outcome, Refusal,
+    Reply, Revision, Timestamp,
+};
+
+pub(crate) type Keys = BTreeMap<Bytes, KeyValue>;
+
+/// One change: a tombstone has no value of its own, so it is told by the flag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) sub: u32,
+    pub(crate) tombstone: bool,
+    pub(crate) kv: KeyValue,
+}
+
+pub(crate) struct Naive {
+    /// The keys at revision 1, 2, 3, …
+    pub(crate) at: Vec<Keys>,
+    /// What was changed at revision 1, 2, 3, …
+    pub(crate) changes: Vec<Vec<Change>>,
+    pub(crate) compacted: i64,
+    pub(crate) leases: BTreeMap<LeaseId, i64>,
+    pub(crate) alarms: BTreeSet<Alarm>,
+    pub(crate) epoch: Epoch,
+    pub(crate) clock: Timestamp,
+    /// What the command at hand has made of the keys.
+    work: Keys,
+    pending: Vec<Change>,
+}
+
+impl Default for Naive {
+    fn default() -> Self {
+        Self {
+            at: vec![Keys::new()],
+            changes: vec![Vec::new()],
+            compacted: -1,
+            leases: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+            epoch: Epoch(0),
+            clock: Timestamp(0),
+            work: Keys::new(),
+            pending: Vec::new(),
+        }
+    }
+}
+
+impl Naive {
+    pub(crate) fn revision(&self) -> i64 {
+        self.at.len() as i64
+    }
+
+    /// The keys as they were at a revision from 1 on.
+    pub(crate) fn keys(&self, revision: i64) -> &Keys {
+        &self.at[usize::try_from(revision - 1).expect("a revision from 1 on")]
+    }
+
+    pub(crate) fn newest(&self) -> &Keys {
+        self.keys(self.revision())
+    }
+
+    pub(crate) fn apply(&mut self, entry: &Entry) -> Vec<Outcome> {
+        if entry.epoch != self.epoch {
+            let revision = Revision(self.revision());
+            let void = |_| Outcome { revision, result: Ok(Reply::Void) };
+            return entry.commands.iter().map(void).collect();
+        }
+        self.clock = self.clock.max(entry.clock);
+        entry.commands.iter().map(|command| self.command(command)).collect()
+    }
+
+    fn command(&mut self, command: &Command) -> Outcome {
+        self.work = self.newest().clone();
+        let result = self.execute(command);
+        if !self.pending.is_empty() {
+            self.at.push(std::mem::take(&mut self.work));
+            self.changes.push(std::mem::take(&mut self.pending));
+        }
+        Outcome { revision: Revision(self.revision()), result }
+    }
+
+    fn execute(&mut self, command: &Command) -> Result<Reply, Refusal> {
+        let on = |kind| self.alarms.iter().any(|alarm| alarm.alarm == kind);
+        let exempt = matches!(command, Command::Alarm { .. } | Command::Claim { .. });
+        if on(AlarmType::Corrupt) && !exempt {
+            return Err(Refusal::Corrupt);
+        }
+        if on(AlarmType::NoSpace) && takes_room(command) {
+            return Err(Refusal::NoSpace);
+        }
+        match command {
+            Command::Put(put) => {
+                self.check_put(put)?;
+                Ok(Reply::Put { prev_kv: self.put(put) })
+            }
+            Command::DeleteRange(delete) => {
+                let prev_kvs = self.delete(delete);
+                let deleted = prev_kvs.len() as i64;
+                let prev_kvs = if delete.prev_kv { prev_kvs } else { Vec::new() };
+                Ok(Reply::DeleteRange { deleted, prev_kvs })
+            }
+            Command::Txn(txn) => self.txn(txn).map(Reply::Txn),
+            _ => self.administer(command),
+        }
+    }
+
+    fn administer(&mut self, command: &Command) -> Result<Reply, Refusal> {
+        match *command {
+            Command::Compact { revision: Revision(revision) } => {
+                if revision <= self.compacted {
+                    return Err(Refusal::Compacted);
+                }
+                if revision > self.revision() {
+                    return Err(Refusal::FutureRevision);
+                }
+                self.compacted = revision;
+                Ok(Reply::Compact)
+            }
+            Command::LeaseGrant { id, ttl } => match self.leases.get(&id) {
+                _ if id == LeaseId(0) => Err(Refusal::LeaseNotFound),
+                _ if ttl > 9_000_000_000 => Err(Refusal::LeaseTtlTooLarge),
+                Some(_) => Err(Refusal::LeaseExists),
+                None => {
+                    self.leases.insert(id, ttl);
+                    Ok(Reply::LeaseGrant { id, ttl })
+                }
+            },
+            Command::LeaseRevoke { id } => {
+                self.leases.remove(&id).ok_or(Refusal::LeaseNotFound)?;
+                self.attached(id).into_iter().for_each(|key| self.tombstone(key));
+                Ok(Reply::LeaseRevoke)
+            }
+            Command::Alarm { action, member, alarm } => {
+                let alarm = Alarm { member, alarm };
+                let was_on = !self.alarms.insert(alarm);
+                if action == AlarmAction::Deactivate {
+                    self.alarms.remove(&alarm);
+                }
+                let named = was_on || action == AlarmAction::Activate;
+                Ok(Reply::Alarm(if named { vec![alarm] } else { Vec::new() }))
+            }
+            Command::Claim { epoch, member: _ } => {
+                let granted = epoch > self.epoch;
+                self.epoch = self.epoch.max(epoch);
+                Ok(Reply::Claim { granted })
+            }
+            _ => unreachable!("handled by the caller"),
+        }
+    }
+
+    /// The keys on a lease, in order.
+    pub(crate) fn attached(&self, id: LeaseId) -> Vec<Bytes> {
+        let on = self.newest().values().filter(|kv| kv.lease == id);
+        on.map(|kv| kv.key.clone()).collect()
+    }
+}
+
+fn takes_room(command: &Command) -> bool {
+    fn puts(ops: &[Op]) -> bool {
+        ops.iter().any(|op| match op {
+            Op::Put(_) => true,
+            Op::Txn(txn) => puts(&txn.success) || puts(&txn.failure),
+            Op::Range(_) | Op::DeleteRange(_) => false,
+        })
+    }
+    match command {
+        Command::Put(_) | Command::LeaseGrant { .. } => true,
+        Command::Txn(txn) => puts(&txn.success) || puts(&txn.failure),
+        _ => false,
+    }
+}

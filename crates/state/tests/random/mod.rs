@@ -1,0 +1,165 @@
+//! Random commands over few keys and few leases, so that they meet each other often.
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use state::{
+    AlarmAction, AlarmType, Command, Compare, CompareResult, CompareTarget, DeleteRange, Epoch,
+    KeyRange, LeaseId, MemberId, Op, Put, RangeQuery, Revision, Sort, SortOrder, SortTarget, Txn,
+};
+
+/// Any command, mostly those that change keys.
+pub(crate) fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        8 => put().prop_map(Command::Put),
+        4 => delete_range().prop_map(Command::DeleteRange),
+        8 => txn().prop_map(Command::Txn),
+        2 => revision().prop_map(|revision| Command::Compact { revision }),
+        3 => (lease(), ttl()).prop_map(|(id, ttl)| Command::LeaseGrant { id, ttl }),
+        2 => lease().prop_map(|id| Command::LeaseRevoke { id }),
+        1 => alarm(),
+        1 => (0u64..4, any::<u64>()).prop_map(|(epoch, member)| Command::Claim {
+            epoch: Epoch(epoch),
+            member: MemberId(member),
+        }),
+    ]
+}
+
+fn key() -> impl Strategy<Value = Bytes> {
+    prop_oneof![
+        12 => prop::sample::select(vec!["a", "aa", "b", "ba", "c", "d", "\0", "e"])
+            .prop_map(|key| Bytes::from_static(key.as_bytes())),
+        1 => vec(any::<u8>(), 0..4).prop_map(Bytes::from),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..6).prop_map(Bytes::from)
+}
+
+fn key_range() -> impl Strategy<Value = KeyRange> {
+    let end = prop_oneof![
+        2 => Just(Bytes::new()),
+        2 => key(),
+        1 => Just(Bytes::from_static(b"\0")),
+    ];
+    (key(), end).prop_map(|(key, range_end)| KeyRange { key, range_end })
+}
+
+fn revision() -> impl Strategy<Value = Revision> {
+    prop_oneof![20 => -2i64..40, 1 => any::<i64>()].prop_map(Revision)
+}
+
+fn lease() -> impl Strategy<Value = LeaseId> {
+    (-1i64..4).prop_map(LeaseId)
+}
+
+fn ttl() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => 1i64..100, 1 => any::<i64>()]
+}
+
+fn alarm() -> impl Strategy<Value = Command> {
+    let action = prop_oneof![1 => Just(AlarmAction::Activate), 4 => Just(AlarmAction::Deactivate)];
+    let alarm = prop_oneof![Just(AlarmType::NoSpace), Just(AlarmType::Corrupt)];
+    (action, 0u64..2, alarm).prop_map(|(action, member, alarm)| Command::Alarm {
+        action,
+        member: MemberId(member),
+        alarm,
+    })
+}
+
+fn put() -> impl Strategy<Value = Put> {
+    let lease = prop_oneof![3 => Just(LeaseId::NONE), 1 => lease()];
+    let ignore = || prop::bool::weighted(0.15);
+    (key(), value(), lease, any::<bool>(), ignore(), ignore()).prop_map(
+        |(key, value, lease, prev_kv, ignore_value, ignore_lease)| Put {
+            key,
+            value: if ignore_value { Bytes::new() } else { value },
+            lease: if ignore_lease { LeaseId::NONE } else { lease },
+            prev_kv,
+            ignore_value,
+            ignore_lease,
+        },
+    )
+}
+
+fn delete_range() -> impl Strategy<Value = DeleteRange> {
+    (key_range(), any::<bool>()).prop_map(|(range, prev_kv)| DeleteRange { range, prev_kv })
+}
+
+/// Any range request.
+pub(crate) fn range() -> impl Strategy<Value = RangeQuery> {
+    let revision = prop_oneof![2 => Just(Revision(0)), 1 => revision()];
+    let bound = || prop_oneof![6 => Just(Revision(0)), 1 => self::revision()];
+    let bounds = (bound(), bound(), bound(), bound());
+    let flag = || prop::bool::weighted(0.2);
+    (key_range(), revision, -1i64..6, sort(), flag(), flag(), bounds).prop_map(
+        |(range, revision, limit, sort, keys_only, count_only, bounds)| RangeQuery {
+            range,
+            revision,
+            limit,
+            sort,
+            keys_only,
+            count_only,
+            min_mod_revision: bounds.0,
+            max_mod_revision: bounds.1,
+            min_create_revision: bounds.2,
+            max_create_revision: bounds.3,
+        },
+    )
+}
+
+fn sort() -> impl Strategy<Value = Sort> {
+    let order = prop::sample::select(vec![SortOrder::None, SortOrder::Ascend, SortOrder::Descend]);
+    let target = prop::sample::select(vec![
+        SortTarget::Key,
+        SortTarget::Version,
+        SortTarget::Create,
+        SortTarget::Mod,
+        SortTarget::Value,
+    ]);
+    (order, target).prop_map(|(order, target)| Sort { order, target })
+}
+
+fn txn() -> impl Strategy<Value = Txn> {
+    let leaf = prop_oneof![
+        2 => range().prop_map(Op::Range),
+        3 => put().prop_map(Op::Put),
+        1 => delete_range().prop_map(Op::DeleteRange),
+    ];
+    let op = leaf.prop_recursive(3, 12, 3, |op| txn_of(op).prop_map(Op::Txn));
+    txn_of(op)
+}
+
+fn txn_of(op: impl Strategy<Value = Op> + Clone) -> impl Strategy<Value = Txn> {
+    let compare = prop_oneof![2 => vec(compare(), 0..1), 1 => vec(compare(), 1..3)];
+    (compare, vec(op.clone(), 0..4), vec(op, 0..3)).prop_map(|(compare, success, failure)| Txn {
+        compare,
+        success,
+        failure,
+    })
+}
+
+fn compare() -> impl Strategy<Value = Compare> {
+    let result = prop_oneof![
+        4 => Just(CompareResult::Equal),
+        2 => Just(CompareResult::Greater),
+        2 => Just(CompareResult::Less),
+        2 => Just(CompareResult::NotEqual),
+        1 => (4i32..).prop_map(CompareResult::Unknown),
+    ];
+    let target = prop_oneof![
+        (0i64..3).prop_map(CompareTarget::Version),
+        revision().prop_map(CompareTarget::Create),
+        revision().prop_map(CompareTarget::Mod),
+        option::of(value()).prop_map(|value| CompareTarget::Value(value.unwrap_or_default())),
+        lease().prop_map(CompareTarget::Lease),
+        any::<i32>().prop_map(CompareTarget::Unknown),
+    ];
+    (key_range(), result, target).prop_map(|(range, result, target)| Compare {
+        range,
+        result,
+        target,
+    })
+}
