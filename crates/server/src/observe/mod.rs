@@ -1,0 +1,5 @@
+//! What the server tells of itself: metrics and logs.
+
+pub mod exposition;
+pub mod metrics;
+pub mod process;
