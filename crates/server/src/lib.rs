@@ -1,5 +1,7 @@
 //! Everything that knows a network, settings or a person.
 
-pub mod wire;
 pub mod grpc;
+pub mod http;
 pub mod observe;
+pub mod rpc;
+pub mod wire;

@@ -20,6 +20,7 @@ use http::HeaderMap;
 
 pub use body::ReplyBody;
 pub use connection::{Settings, Web, serve_connection};
+pub(crate) use frame::put_prefix;
 pub use frame::{Decoder, PREFIX, frame, frame_with};
 pub use status::{Code, Status};
 
