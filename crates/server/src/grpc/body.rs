@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use futures::Stream;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -86,9 +85,7 @@ impl Body for ReplyBody {
         let (frame, next) = match std::mem::replace(&mut self.0, State::Done) {
             State::Done => return Poll::Ready(None),
             State::Plain(bytes) => (Frame::data(bytes), State::Done),
-            State::Message(bytes) => {
-                (Frame::data(bytes), State::Trailers(Status::OK.trailers()))
-            }
+            State::Message(bytes) => (Frame::data(bytes), State::Trailers(Status::OK.trailers())),
             State::Trailers(trailers) => (Frame::trailers(trailers), State::Done),
             State::Pieces(mut pieces, mut meter) => match pieces.next() {
                 Some(piece) => {

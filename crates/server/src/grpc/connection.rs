@@ -101,8 +101,10 @@ where
         }
         return Ok(connection.await?);
     }
-    let connection = http1_builder(&settings)
-        .serve_connection(io, service_fn(move |request| infallible(page(Arc::clone(&shared), request))));
+    let connection = http1_builder(&settings).serve_connection(
+        io,
+        service_fn(move |request| infallible(page(Arc::clone(&shared), request))),
+    );
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),

@@ -19,9 +19,10 @@ const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Until when the call may take, as its headers say.
 pub(super) fn of(headers: &HeaderMap) -> Result<Option<Instant>, Status> {
     let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
-    let duration = value.to_str().ok().and_then(parse).ok_or_else(|| {
-        Status::new(Code::Internal, format!("malformed grpc-timeout: {value:?}"))
-    })?;
+    let duration =
+        value.to_str().ok().and_then(parse).ok_or_else(|| {
+            Status::new(Code::Internal, format!("malformed grpc-timeout: {value:?}"))
+        })?;
     Ok((duration < NEVER).then(|| Instant::now() + duration))
 }
 

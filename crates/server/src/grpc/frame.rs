@@ -155,10 +155,7 @@ mod tests {
         decoder.push(Bytes::from_static(&[0, 0, 0x20, 0, 1]));
         let status = decoder.message().unwrap_err();
         assert_eq!(status.code, Code::ResourceExhausted);
-        assert_eq!(
-            status.message,
-            "grpc: received message larger than max (2097153 vs. 2097152)"
-        );
+        assert_eq!(status.message, "grpc: received message larger than max (2097153 vs. 2097152)");
     }
 
     #[test]

@@ -25,7 +25,12 @@ fn named(out: &mut Exposition, name: &str, help: &str, labels: Labels<'_>) {
 
 fn identity(services: &Services, out: &mut Exposition) {
     let id = format!("{:x}", services.identity.member_id);
-    named(out, "etcd_server_id", "Server or member ID in hexadecimal format.", &[("server_id", &id)]);
+    named(
+        out,
+        "etcd_server_id",
+        "Server or member ID in hexadecimal format.",
+        &[("server_id", &id)],
+    );
     let help = "Which version is running.";
     named(out, "etcd_server_version", help, &[("server_version", ETCD_VERSION)]);
     let help = "Which cluster version is running.";
@@ -86,7 +91,11 @@ fn standing(services: &Services, out: &mut Exposition) {
         ),
         ("meridian_journal_batches_total", "Batches appended to the journal.", status.batches),
         ("meridian_commands_total", "Commands appended to the journal.", status.committed),
-        ("etcd_server_leader_changes_seen_total", "The number of leader changes seen.", status.epoch.0),
+        (
+            "etcd_server_leader_changes_seen_total",
+            "The number of leader changes seen.",
+            status.epoch.0,
+        ),
     ];
     for (name, help, value) in counters {
         out.single(name, Counter, help, value);
@@ -126,7 +135,11 @@ fn store(services: &Services, out: &mut Exposition) {
 fn watches(services: &Services, out: &mut Exposition) {
     let counts = services.engine.watch_counts();
     let gauges = [
-        ("etcd_debugging_mvcc_watch_stream_total", "Total number of watch streams.", counts.streams as u64),
+        (
+            "etcd_debugging_mvcc_watch_stream_total",
+            "Total number of watch streams.",
+            counts.streams as u64,
+        ),
         ("etcd_debugging_mvcc_watcher_total", "Total number of watchers.", counts.watchers as u64),
         (
             "etcd_debugging_mvcc_slow_watcher_total",

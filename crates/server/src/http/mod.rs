@@ -36,7 +36,9 @@ impl Pages {
             return Response::default();
         }
         match path {
-            "/health" | "/version" | "/livez" | "/readyz" if *method != Method::GET => not_allowed(),
+            "/health" | "/version" | "/livez" | "/readyz" if *method != Method::GET => {
+                not_allowed()
+            }
             "/health" => health::health(&self.services, &query).await,
             "/version" => page(StatusCode::OK, JSON, version()),
             "/metrics" => page(StatusCode::OK, METRICS, gauges::metrics(&self.services)),

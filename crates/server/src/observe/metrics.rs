@@ -138,7 +138,11 @@ impl Metrics {
         self.expose_calls(out);
         self.expose_durations(out);
         let totals = [
-            ("etcd_network_client_grpc_sent_bytes_total", "bytes sent to grpc clients", &self.sent_bytes),
+            (
+                "etcd_network_client_grpc_sent_bytes_total",
+                "bytes sent to grpc clients",
+                &self.sent_bytes,
+            ),
             (
                 "etcd_network_client_grpc_received_bytes_total",
                 "bytes received from grpc clients",
@@ -171,7 +175,9 @@ impl Metrics {
                 "RPC stream messages received on the server",
                 |of| &of.received,
             ),
-            ("grpc_server_msg_sent_total", "gRPC stream messages sent by the server", |of| &of.sent),
+            ("grpc_server_msg_sent_total", "gRPC stream messages sent by the server", |of| {
+                &of.sent
+            }),
         ];
         for (name, what, read) in counts {
             out.head(name, Type::Counter, &format!("Total number of {what}."));
@@ -180,7 +186,8 @@ impl Metrics {
             }
         }
         let name = "grpc_server_handled_total";
-        let help = "Total number of RPCs completed on the server, regardless of success or failure.";
+        let help =
+            "Total number of RPCs completed on the server, regardless of success or failure.";
         out.head(name, Type::Counter, help);
         for counters in &self.methods {
             let [method, service, kind] = counters.name.labels();
@@ -195,7 +202,9 @@ impl Metrics {
         let name = "etcd_server_request_duration_seconds";
         out.head(name, Type::Histogram, "Response latency distributions in seconds for each type.");
         for counters in &self.methods {
-            let (Some(request), Some(took)) = (counters.name.timed, &counters.took) else { continue };
+            let (Some(request), Some(took)) = (counters.name.timed, &counters.took) else {
+                continue;
+            };
             for (success, histogram) in ["false", "true"].into_iter().zip(took) {
                 if !histogram.is_empty() {
                     out.histogram(name, &[("success", success), ("type", request)], histogram);

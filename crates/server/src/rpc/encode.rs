@@ -195,8 +195,12 @@ impl Iterator for Pieces {
 }
 
 /// A watch response, framed.
-pub(super) fn watch_response(header: &ResponseHeader, response: &Response) -> Result<Bytes, Status> {
-    let events: usize = response.events.iter().map(|event| nested_length(event_length(event))).sum();
+pub(super) fn watch_response(
+    header: &ResponseHeader,
+    response: &Response,
+) -> Result<Bytes, Status> {
+    let events: usize =
+        response.events.iter().map(|event| nested_length(event_length(event))).sum();
     let length = nested_length(header.encoded_len())
         + number_length(response.watch_id)
         + number_length(i64::from(response.created))

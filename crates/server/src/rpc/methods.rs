@@ -143,7 +143,8 @@ impl Method {
     #[must_use]
     pub fn later(self) -> Status {
         let MethodName { service, method, .. } = self.name();
-        let text = format!("meridian: {service}/{method} is not implemented yet: a later version has it");
+        let text =
+            format!("meridian: {service}/{method} is not implemented yet: a later version has it");
         Status::new(Code::Unimplemented, text)
     }
 }

@@ -31,11 +31,8 @@ impl Services {
             let length = part.length(&page);
             Ok::<_, Refusal>((page, part, length))
         };
-        let (page, part, length) = if heavy {
-            Box::pin(aside(move || find(&view))).await??
-        } else {
-            find(&view)?
-        };
+        let (page, part, length) =
+            if heavy { Box::pin(aside(move || find(&view))).await?? } else { find(&view)? };
         range_reply(page, part, length)
     }
 
@@ -91,7 +88,8 @@ impl Iterator for Chunks {
         let mut chunk = self.rest;
         if chunk.to - chunk.from > self.keys {
             // Only the last chunk says how much there is, and at which revision.
-            chunk = Part { header: None, to: chunk.from + self.keys, more: false, count: 0, ..chunk };
+            chunk =
+                Part { header: None, to: chunk.from + self.keys, more: false, count: 0, ..chunk };
         } else {
             self.over = true;
         }

@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn varints() {
-        for (number, size) in [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (u64::MAX, 10)] {
+        for (number, size) in [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (u64::MAX, 10)]
+        {
             assert_eq!(varint_size(number), size, "{number}");
         }
     }
