@@ -13,7 +13,7 @@ use crate::rpc::{Method, Services};
 pub(crate) struct WebOnly(pub(crate) Services);
 
 fn unknown() -> Status {
-    Status::new(Code::Unimplemented, "meridian: this listener serves health and metrics only")
+    Status::fixed(Code::Unimplemented, "meridian: this listener serves health and metrics only")
 }
 
 impl Service for WebOnly {

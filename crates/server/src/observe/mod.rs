@@ -1,3 +1,6 @@
-//! What an operator sees of a running server: logs.
+//! What the server tells of itself: metrics and logs.
 
+pub mod exposition;
 pub mod logs;
+pub mod metrics;
+pub mod process;

@@ -1,0 +1,162 @@
+//! One connection: HTTP/2 with gRPC, or HTTP/1 with the web pages, told apart by its first bytes.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+use super::Service;
+use super::body::ReplyBody;
+use super::call::{Shared, answer};
+use super::io::Rewound;
+
+/// How every HTTP/2 connection begins. No HTTP/1 method is called PRI.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// How much a client may send before we take it in: on one stream, and on all of a connection.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What may wait to be sent on one stream.
+const SEND_BUFFER: usize = 256 << 10;
+const MAX_HEADER_LIST: u32 = 64 << 10;
+/// Streams that a client opened and reset before we saw them; beyond it is an attack.
+const MAX_PENDING_RESETS: usize = 256;
+
+/// Limits of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// A larger message is refused before it is read.
+    pub max_message: usize,
+    /// HTTP/2 streams at once.
+    pub max_concurrent_streams: u32,
+    /// A silent client is asked for a sign of life after this long.
+    pub keepalive_interval: Duration,
+    /// And must give it within this.
+    pub keepalive_timeout: Duration,
+    /// A client must say something, and an HTTP/1 client its whole header, within this.
+    pub first_bytes_within: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_message: 2 << 20,
+            max_concurrent_streams: u32::MAX,
+            keepalive_interval: Duration::from_secs(2 * 3600),
+            keepalive_timeout: Duration::from_secs(20),
+            first_bytes_within: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What answers requests that are not gRPC.
+pub trait Web: Clone + Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Bytes>> + Send;
+}
+
+/// Serves one connection until it ends. Once `shutdown` is ready no new request is taken (GOAWAY), and
+/// it ends with the last of those under way: whoever must not wait for those drops this future.
+///
+/// # Errors
+/// What the connection broke off with; nothing to act upon.
+pub async fn serve_connection<IO, S: Service, W: Web>(
+    mut io: IO,
+    peer: Option<SocketAddr>,
+    service: S,
+    web: W,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut shutdown = pin!(shutdown);
+    let first = tokio::select! {
+        first = tokio::time::timeout(settings.first_bytes_within, first_bytes(&mut io)) => first??,
+        () = &mut shutdown => return Ok(()),
+    };
+    let is_http2 = first.starts_with(PREFACE);
+    let io = TokioIo::new(Rewound::new(first, io));
+    let shared = Arc::new(Shared { service, web, settings, peer });
+    if is_http2 {
+        let connection = http2_builder(&settings).serve_connection(
+            io,
+            service_fn(move |request| infallible(answer(Arc::clone(&shared), request))),
+        );
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => return Ok(ended?),
+            () = shutdown => connection.as_mut().graceful_shutdown(),
+        }
+        return Ok(connection.await?);
+    }
+    let connection = http1_builder(&settings).serve_connection(
+        io,
+        service_fn(move |request| infallible(page(Arc::clone(&shared), request))),
+    );
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        () = shutdown => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
+}
+
+async fn page<S: Service, W: Web>(
+    shared: Arc<Shared<S, W>>,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    shared.web.answer(request).await.map(ReplyBody::plain)
+}
+
+async fn infallible<T>(future: impl Future<Output = T>) -> Result<T, Infallible> {
+    Ok(future.await)
+}
+
+fn http2_builder(settings: &Settings) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .keep_alive_interval(settings.keepalive_interval)
+        .keep_alive_timeout(settings.keepalive_timeout);
+    builder
+}
+
+fn http1_builder(settings: &Settings) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.first_bytes_within)
+        .half_close(true);
+    builder
+}
+
+/// Reads until it is clear whether this is HTTP/2.
+async fn first_bytes(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
+    let mut first = BytesMut::with_capacity(1 << 10);
+    loop {
+        let read = io.read_buf(&mut first).await?;
+        let compared = first.len().min(PREFACE.len());
+        if read == 0 || first.len() >= PREFACE.len() || first[..compared] != PREFACE[..compared] {
+            return Ok(first.freeze());
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! `/metrics`: etcd's names for how this member stands, and the counters of its calls.
+
+use crate::observe::exposition::Type::{Counter, Gauge};
+use crate::observe::exposition::{Exposition, Labels};
+use crate::observe::process;
+use crate::rpc::Services;
+use crate::rpc::maintenance::ETCD_VERSION;
+
+/// Everything, as text.
+pub(super) fn metrics(services: &Services) -> String {
+    let mut out = Exposition::default();
+    identity(services, &mut out);
+    standing(services, &mut out);
+    store(services, &mut out);
+    watches(services, &mut out);
+    services.metrics.expose(&mut out);
+    process::expose(&mut out, services.metrics.started);
+    out.finish()
+}
+
+fn named(out: &mut Exposition, name: &str, help: &str, labels: Labels<'_>) {
+    out.head(name, Gauge, help);
+    out.value(name, labels, 1);
+}
+
+fn identity(services: &Services, out: &mut Exposition) {
+    let id = format!("{:x}", services.identity.member_id);
+    named(
+        out,
+        "etcd_server_id",
+        "Server or member ID in hexadecimal format.",
+        &[("server_id", &id)],
+    );
+    let help = "Which version is running.";
+    named(out, "etcd_server_version", help, &[("server_version", ETCD_VERSION)]);
+    let help = "Which cluster version is running.";
+    named(out, "etcd_cluster_version", help, &[("cluster_version", "3.7")]);
+    let name = "meridian_build_info";
+    named(out, name, "Which Meridian this is.", &[("version", env!("CARGO_PKG_VERSION"))]);
+}
+
+fn standing(services: &Services, out: &mut Exposition) {
+    let status = services.engine.status();
+    let has_leader = u8::from(status.leader.0 != 0);
+    let is_leader = u8::from(status.leader == status.member);
+    let gauges = [
+        ("etcd_server_has_leader", "Whether or not a leader exists.", u64::from(has_leader)),
+        ("etcd_server_is_leader", "Whether or not this member is a leader.", u64::from(is_leader)),
+        ("etcd_server_is_learner", "Whether or not this member is a learner.", 0),
+        (
+            "etcd_server_proposals_pending",
+            "The current number of pending proposals to commit.",
+            status.pending as u64,
+        ),
+        (
+            "etcd_server_proposals_committed_total",
+            "The total number of consensus proposals committed.",
+            status.durable.0,
+        ),
+        (
+            "etcd_server_proposals_applied_total",
+            "The total number of consensus proposals applied.",
+            status.applied.0,
+        ),
+        (
+            "etcd_server_quota_backend_bytes",
+            "Current backend storage quota size in bytes.",
+            status.quota.unwrap_or(0),
+        ),
+        (
+            "etcd_mvcc_db_total_size_in_bytes",
+            "Total size of the underlying database physically allocated in bytes.",
+            status.allocated_bytes,
+        ),
+        (
+            "etcd_mvcc_db_total_size_in_use_in_bytes",
+            "Total size of the underlying database logically in use in bytes.",
+            status.in_use_bytes,
+        ),
+        ("meridian_checkpoint_position", "The newest durable checkpoint.", status.checkpoint.0),
+        ("meridian_leases", "How many leases there are.", status.leases as u64),
+    ];
+    for (name, help, value) in gauges {
+        out.single(name, Gauge, help, value);
+    }
+    let counters = [
+        (
+            "etcd_disk_wal_write_bytes_total",
+            "Total number of bytes written in WAL.",
+            status.appended_bytes,
+        ),
+        ("meridian_journal_batches_total", "Batches appended to the journal.", status.batches),
+        ("meridian_commands_total", "Commands appended to the journal.", status.committed),
+        (
+            "etcd_server_leader_changes_seen_total",
+            "The number of leader changes seen.",
+            status.epoch.0,
+        ),
+    ];
+    for (name, help, value) in counters {
+        out.single(name, Counter, help, value);
+    }
+    let name = "etcd_debugging_server_alarms";
+    out.head(name, Gauge, "Alarms for every member in cluster.");
+    for alarm in &status.alarms {
+        let member = format!("{:x}", alarm.member.0);
+        let kind = match alarm.alarm {
+            state::AlarmType::NoSpace => "NOSPACE",
+            state::AlarmType::Corrupt => "CORRUPT",
+        };
+        out.value(name, &[("alarm_type", kind), ("server_id", &member)], 1);
+    }
+}
+
+fn store(services: &Services, out: &mut Exposition) {
+    let view = services.engine.view();
+    let gauges = [
+        ("etcd_debugging_mvcc_keys_total", "Total number of keys.", view.len() as i64),
+        (
+            "etcd_debugging_mvcc_current_revision",
+            "The current revision of store.",
+            view.revision().0,
+        ),
+        (
+            "etcd_debugging_mvcc_compact_revision",
+            "The revision of the last compaction in store.",
+            view.compact_revision().0,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        out.single(name, Gauge, help, value);
+    }
+}
+
+fn watches(services: &Services, out: &mut Exposition) {
+    let counts = services.engine.watch_counts();
+    let gauges = [
+        (
+            "etcd_debugging_mvcc_watch_stream_total",
+            "Total number of watch streams.",
+            counts.streams as u64,
+        ),
+        ("etcd_debugging_mvcc_watcher_total", "Total number of watchers.", counts.watchers as u64),
+        (
+            "etcd_debugging_mvcc_slow_watcher_total",
+            "Total number of unsynced slow watchers.",
+            counts.slow_watchers as u64,
+        ),
+        (
+            "etcd_debugging_mvcc_pending_events_total",
+            "Total number of pending events to be sent.",
+            counts.pending,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        out.single(name, Gauge, help, value);
+    }
+    let name = "etcd_debugging_mvcc_events_total";
+    out.single(name, Counter, "Total number of events sent by this member.", counts.events_sent);
+}

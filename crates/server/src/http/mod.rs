@@ -1,0 +1,116 @@
+//! The pages that share the client port with gRPC: health, version, metrics. Bodies and codes are etcd's.
+
+mod gauges;
+mod health;
+mod query;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use crate::grpc::Web;
+use crate::observe::process;
+use crate::rpc::Services;
+use crate::rpc::maintenance::{CLUSTER_VERSION, ETCD_VERSION};
+use query::Query;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+
+/// The pages of one member.
+#[derive(Clone)]
+pub struct Pages {
+    services: Services,
+}
+
+impl Pages {
+    /// Of the member that these services belong to.
+    #[must_use]
+    pub const fn new(services: Services) -> Self {
+        Self { services }
+    }
+
+    async fn page(&self, method: &Method, path: &str, query: Query<'_>) -> Response<Bytes> {
+        if *method == Method::OPTIONS {
+            return Response::default();
+        }
+        match path {
+            "/health" | "/version" | "/livez" | "/readyz" if *method != Method::GET => {
+                not_allowed()
+            }
+            "/health" => health::health(&self.services, &query).await,
+            "/version" => page(StatusCode::OK, JSON, version()),
+            "/metrics" => page(StatusCode::OK, METRICS, gauges::metrics(&self.services)),
+            "/debug/vars" => page(StatusCode::OK, "application/json; charset=utf-8", self.vars()),
+            _ if path.starts_with("/v3/") || path.starts_with("/v3beta/") => later(),
+            _ => match health::find(path) {
+                Some(_) if *method != Method::GET => not_allowed(),
+                Some(checks) => health::run(&self.services, checks, &query).await,
+                None => error(StatusCode::NOT_FOUND, "404 page not found"),
+            },
+        }
+    }
+
+    fn vars(&self) -> String {
+        let status = self.services.engine.status();
+        let limit = process::descriptor_limit().unwrap_or_default();
+        let state = if status.leader == status.member { "StateLeader" } else { "StateFollower" };
+        format!(
+            "{{\n\"file_descriptor_limit\": {limit},\n\"raft.status\": {{\"id\":\"{:x}\",\"term\":{},\
+             \"commit\":{},\"lead\":\"{:x}\",\"raftState\":\"{state}\",\"applied\":{}}}\n}}\n",
+            status.member.0, status.epoch.0, status.durable.0, status.leader.0, status.applied.0,
+        )
+    }
+}
+
+impl Web for Pages {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Bytes> {
+        let uri = request.uri();
+        let query = Query::parse(uri.query().unwrap_or_default());
+        let mut response = self.page(request.method(), uri.path(), query).await;
+        for (name, value) in [
+            ("access-control-allow-headers", "accept, content-type, authorization"),
+            ("access-control-allow-methods", "POST, GET, OPTIONS, PUT, DELETE"),
+            ("access-control-allow-origin", "*"),
+        ] {
+            let name = HeaderName::from_static(name);
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+fn version() -> String {
+    format!(
+        "{{\"etcdserver\":\"{ETCD_VERSION}\",\"etcdcluster\":\"{CLUSTER_VERSION}\",\
+         \"storage\":\"{CLUSTER_VERSION}\"}}"
+    )
+}
+
+fn page(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// As Go's library writes errors: with a line's end, and not to be taken for anything but text.
+fn error(status: StatusCode, text: &str) -> Response<Bytes> {
+    let mut response = page(status, PLAIN, format!("{text}\n"));
+    let sniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, sniff);
+    response
+}
+
+fn not_allowed() -> Response<Bytes> {
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+    response
+}
+
+fn later() -> Response<Bytes> {
+    let body = "{\"code\":12,\"message\":\"meridian: the JSON gateway is not implemented yet: \
+                a later version has it\"}";
+    page(StatusCode::NOT_IMPLEMENTED, JSON, body)
+}

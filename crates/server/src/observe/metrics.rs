@@ -1,0 +1,355 @@
+//! Counters of the server: one atomic addition each on the path of a request, text when asked for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use parking_lot::RwLock;
+
+use super::exposition::{Exposition, Histogram, Type};
+use super::process::Started;
+use crate::grpc::{Code, Kind, Status};
+
+/// Client versions told apart; any more are counted together.
+const MAX_VERSIONS: usize = 16;
+
+/// A method as the metrics name it.
+#[derive(Clone, Copy, Debug)]
+pub struct MethodName {
+    /// `etcdserverpb.KV`
+    pub service: &'static str,
+    /// `Put`
+    pub method: &'static str,
+    /// Its shape.
+    pub kind: Kind,
+    /// etcd's name for the request, if its duration is measured.
+    pub timed: Option<&'static str>,
+}
+
+/// All counters of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    methods: Vec<Counters>,
+    sent_bytes: AtomicU64,
+    received_bytes: AtomicU64,
+    versions: RwLock<Vec<ClientVersion>>,
+    /// Operations carried out, those inside transactions included.
+    pub operations: Operations,
+    /// Leases made, renewed and ended on request.
+    pub leases: Leases,
+    /// What the health pages said.
+    pub health: Health,
+    /// When the server began.
+    pub started: Started,
+}
+
+/// See [`Metrics::operations`].
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct Operations {
+    pub puts: AtomicU64,
+    pub deletes: AtomicU64,
+    pub ranges: AtomicU64,
+    pub txns: AtomicU64,
+}
+
+/// See [`Metrics::leases`].
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct Leases {
+    pub granted: AtomicU64,
+    pub renewed: AtomicU64,
+    pub revoked: AtomicU64,
+}
+
+/// See [`Metrics::health`].
+#[derive(Debug, Default)]
+pub struct Health {
+    /// `/health` said yes.
+    pub success: AtomicU64,
+    /// `/health` said no.
+    pub failures: AtomicU64,
+    /// Each check's last result and how often it went well and badly.
+    pub checks: RwLock<Vec<CheckCount>>,
+}
+
+/// How one check of `/livez` or `/readyz` fared.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub struct CheckCount {
+    pub kind: &'static str,
+    pub name: &'static str,
+    pub healthy: bool,
+    pub successes: u64,
+    pub errors: u64,
+}
+
+#[derive(Debug)]
+struct Counters {
+    name: MethodName,
+    started: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+    handled: [AtomicU64; Code::ALL.len()],
+    took: Option<[Histogram; 2]>,
+}
+
+#[derive(Debug)]
+struct ClientVersion {
+    version: Box<str>,
+    unary: AtomicU64,
+    stream: AtomicU64,
+}
+
+impl Metrics {
+    /// For these methods; a [`Meter`] names one by its place.
+    #[must_use]
+    pub fn new(methods: impl Iterator<Item = MethodName>) -> Self {
+        Self {
+            methods: methods.map(Counters::new).collect(),
+            sent_bytes: AtomicU64::new(0),
+            received_bytes: AtomicU64::new(0),
+            versions: RwLock::default(),
+            operations: Operations::default(),
+            leases: Leases::default(),
+            health: Health::default(),
+            started: Started::now(),
+        }
+    }
+
+    /// Counts a call by the version its client claims.
+    pub fn client(&self, version: &str, kind: Kind) {
+        let versions = self.versions.read();
+        let known = versions.iter().find(|known| &*known.version == version);
+        if let Some(known) = known.or_else(|| versions.get(MAX_VERSIONS)) {
+            known.count(kind);
+            return;
+        }
+        drop(versions);
+        let mut versions = self.versions.write();
+        let version = if versions.len() < MAX_VERSIONS { version } else { "other" };
+        let new = ClientVersion { version: version.into(), unary: 0.into(), stream: 0.into() };
+        new.count(kind);
+        versions.push(new);
+    }
+
+    /// Adds the counters of calls.
+    pub fn expose(&self, out: &mut Exposition) {
+        self.expose_calls(out);
+        self.expose_durations(out);
+        let totals = [
+            (
+                "etcd_network_client_grpc_sent_bytes_total",
+                "bytes sent to grpc clients",
+                &self.sent_bytes,
+            ),
+            (
+                "etcd_network_client_grpc_received_bytes_total",
+                "bytes received from grpc clients",
+                &self.received_bytes,
+            ),
+            ("etcd_mvcc_put_total", "puts seen by this member", &self.operations.puts),
+            ("etcd_mvcc_delete_total", "deletes seen by this member", &self.operations.deletes),
+            ("etcd_mvcc_range_total", "ranges seen by this member", &self.operations.ranges),
+            ("etcd_mvcc_txn_total", "txns seen by this member", &self.operations.txns),
+            ("etcd_debugging_lease_granted_total", "granted leases", &self.leases.granted),
+            ("etcd_debugging_lease_renewed_total", "renewed leases", &self.leases.renewed),
+            ("etcd_debugging_lease_revoked_total", "revoked leases", &self.leases.revoked),
+            ("etcd_server_health_success", "successful health checks", &self.health.success),
+            ("etcd_server_health_failures", "failed health checks", &self.health.failures),
+        ];
+        for (name, what, counter) in totals {
+            let help = format!("The total number of {what}.");
+            out.single(name, Type::Counter, &help, counter.load(Relaxed));
+        }
+        self.expose_clients(out);
+        self.expose_checks(out);
+    }
+
+    fn expose_calls(&self, out: &mut Exposition) {
+        type Read = fn(&Counters) -> &AtomicU64;
+        let counts: [(&str, &str, Read); 3] = [
+            ("grpc_server_started_total", "RPCs started on the server", |of| &of.started),
+            (
+                "grpc_server_msg_received_total",
+                "RPC stream messages received on the server",
+                |of| &of.received,
+            ),
+            ("grpc_server_msg_sent_total", "gRPC stream messages sent by the server", |of| {
+                &of.sent
+            }),
+        ];
+        for (name, what, read) in counts {
+            out.head(name, Type::Counter, &format!("Total number of {what}."));
+            for counters in &self.methods {
+                out.value(name, &counters.name.labels(), read(counters).load(Relaxed));
+            }
+        }
+        let name = "grpc_server_handled_total";
+        let help =
+            "Total number of RPCs completed on the server, regardless of success or failure.";
+        out.head(name, Type::Counter, help);
+        for counters in &self.methods {
+            let [method, service, kind] = counters.name.labels();
+            for (code, count) in Code::ALL.iter().zip(&counters.handled) {
+                let labels = [("grpc_code", code.name()), method, service, kind];
+                out.value(name, &labels, count.load(Relaxed));
+            }
+        }
+    }
+
+    fn expose_durations(&self, out: &mut Exposition) {
+        let name = "etcd_server_request_duration_seconds";
+        out.head(name, Type::Histogram, "Response latency distributions in seconds for each type.");
+        for counters in &self.methods {
+            let (Some(request), Some(took)) = (counters.name.timed, &counters.took) else {
+                continue;
+            };
+            for (success, histogram) in ["false", "true"].into_iter().zip(took) {
+                if !histogram.is_empty() {
+                    out.histogram(name, &[("success", success), ("type", request)], histogram);
+                }
+            }
+        }
+    }
+
+    fn expose_clients(&self, out: &mut Exposition) {
+        let name = "etcd_server_client_requests_total";
+        out.head(name, Type::Counter, "The total number of client requests per client version.");
+        for known in self.versions.read().iter() {
+            for (kind, count) in [("unary", &known.unary), ("stream", &known.stream)] {
+                let labels = [("client_api_version", &*known.version), ("type", kind)];
+                out.value(name, &labels, count.load(Relaxed));
+            }
+        }
+    }
+
+    fn expose_checks(&self, out: &mut Exposition) {
+        let checks = self.health.checks.read();
+        out.head("etcd_server_healthcheck", Type::Gauge, "The result of each kind of healthcheck.");
+        for check in checks.iter() {
+            let labels = [("name", check.name), ("type", check.kind)];
+            out.value("etcd_server_healthcheck", &labels, u8::from(check.healthy));
+        }
+        let name = "etcd_server_healthchecks_total";
+        out.head(name, Type::Counter, "The total number of each kind of healthcheck.");
+        for check in checks.iter() {
+            for (status, count) in [("error", check.errors), ("success", check.successes)] {
+                let labels = [("name", check.name), ("status", status), ("type", check.kind)];
+                out.value(name, &labels, count);
+            }
+        }
+    }
+}
+
+impl Health {
+    /// Notes the result of one check.
+    pub fn note(&self, kind: &'static str, name: &'static str, healthy: bool) {
+        let mut checks = self.checks.write();
+        let place = checks.iter().position(|check| check.kind == kind && check.name == name);
+        let place = place.unwrap_or_else(|| {
+            checks.push(CheckCount { kind, name, healthy, successes: 0, errors: 0 });
+            checks.len() - 1
+        });
+        let check = &mut checks[place];
+        check.healthy = healthy;
+        let count = if healthy { &mut check.successes } else { &mut check.errors };
+        *count += 1;
+    }
+}
+
+impl MethodName {
+    fn labels(&self) -> [(&'static str, &'static str); 3] {
+        let kind = match self.kind {
+            Kind::Unary => "unary",
+            Kind::ServerStream => "server_stream",
+            Kind::Bidirectional => "bidi_stream",
+        };
+        [("grpc_method", self.method), ("grpc_service", self.service), ("grpc_type", kind)]
+    }
+}
+
+impl Counters {
+    fn new(name: MethodName) -> Self {
+        let took = name.timed.map(|_| [(); 2].map(|()| Histogram::doubling(0.001, 14)));
+        Self {
+            name,
+            started: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            handled: [const { AtomicU64::new(0) }; Code::ALL.len()],
+            took,
+        }
+    }
+}
+
+impl ClientVersion {
+    fn count(&self, kind: Kind) {
+        let counter = if kind == Kind::Unary { &self.unary } else { &self.stream };
+        counter.fetch_add(1, Relaxed);
+    }
+}
+
+/// Follows one call. Dropped without [`Meter::ended`], the call counts as cancelled.
+#[derive(Debug)]
+pub struct Meter {
+    metrics: Arc<Metrics>,
+    method: usize,
+    /// When the call began; none in a meter that only counts messages.
+    began: Option<Instant>,
+    code: Code,
+}
+
+impl Meter {
+    /// A call of the method at this place begins.
+    #[must_use]
+    pub fn start(metrics: &Arc<Metrics>, method: usize) -> Self {
+        metrics.methods[method].started.fetch_add(1, Relaxed);
+        let metrics = Arc::clone(metrics);
+        Self { metrics, method, began: Some(Instant::now()), code: Code::Canceled }
+    }
+
+    /// A second handle on the same call that counts messages, not the call's end.
+    #[must_use]
+    pub fn counter(&self) -> Self {
+        let metrics = Arc::clone(&self.metrics);
+        Self { metrics, method: self.method, began: None, code: Code::Canceled }
+    }
+
+    /// A message of the client arrived.
+    pub fn received(&self, bytes: usize) {
+        self.counters().received.fetch_add(1, Relaxed);
+        self.metrics.received_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// A message left.
+    pub fn sent(&self, bytes: usize) {
+        self.counters().sent.fetch_add(1, Relaxed);
+        self.sent_bytes(bytes);
+    }
+
+    /// A part of a message left.
+    pub fn sent_bytes(&self, bytes: usize) {
+        self.metrics.sent_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// The call came to this.
+    pub fn ended(&mut self, status: &Status) {
+        self.code = status.code;
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.metrics.methods[self.method]
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let Some(began) = self.began else { return };
+        let counters = self.counters();
+        counters.handled[self.code as usize].fetch_add(1, Relaxed);
+        if let Some(took) = &counters.took {
+            took[usize::from(self.code == Code::Ok)].observe(began.elapsed());
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the kernel says of this process: memory, descriptors, CPU time. Linux's `/proc`; elsewhere
+//! nothing is said.
+
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::exposition::{Exposition, Type};
+
+/// Clock ticks a second in `/proc`: 100 on every Linux that anybody runs.
+const TICKS: f64 = 100.0;
+const PAGE: u64 = 4096;
+
+/// When this process began to be watched; taken at start, since `/proc` counts from boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Started(SystemTime);
+
+impl Started {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(SystemTime::now())
+    }
+}
+
+/// Adds the `process_*` and `os_fd_*` metrics.
+pub fn expose(out: &mut Exposition, started: Started) {
+    let since = started.0.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    out.single(
+        "process_start_time_seconds",
+        Type::Gauge,
+        "Start time of the process since unix epoch in seconds.",
+        since.as_secs_f64(),
+    );
+    if let Some(seconds) = cpu_seconds() {
+        let help = "Total user and system CPU time spent in seconds.";
+        out.single("process_cpu_seconds_total", Type::Counter, help, seconds);
+    }
+    if let Some((virtual_bytes, resident_bytes)) = memory() {
+        let help = "Resident memory size in bytes.";
+        out.single("process_resident_memory_bytes", Type::Gauge, help, resident_bytes);
+        let help = "Virtual memory size in bytes.";
+        out.single("process_virtual_memory_bytes", Type::Gauge, help, virtual_bytes);
+    }
+    if let Some(open) = open_descriptors() {
+        let help = "Number of open file descriptors.";
+        out.single("process_open_fds", Type::Gauge, help, open);
+        out.single("os_fd_used", Type::Gauge, "The number of used file descriptors.", open);
+    }
+    if let Some(limit) = descriptor_limit() {
+        let help = "Maximum number of open file descriptors.";
+        out.single("process_max_fds", Type::Gauge, help, limit);
+        out.single("os_fd_limit", Type::Gauge, "The file descriptor limit.", limit);
+    }
+}
+
+/// How many descriptors the process may have open.
+#[must_use]
+pub fn descriptor_limit() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+fn open_descriptors() -> Option<usize> {
+    Some(fs::read_dir("/proc/self/fd").ok()?.count())
+}
+
+fn memory() -> Option<(u64, u64)> {
+    let pages = fs::read_to_string("/proc/self/statm").ok()?;
+    let mut fields = pages.split_whitespace().map(|field| field.parse::<u64>().ok());
+    Some((fields.next()?? * PAGE, fields.next()?? * PAGE))
+}
+
+fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name, which may hold anything, ends with the last parenthesis.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11).map(|field| field.parse::<f64>().ok());
+    Some((fields.next()?? + fields.next()??) / TICKS)
+}

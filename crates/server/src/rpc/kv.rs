@@ -1,0 +1,121 @@
+//! The KV service's writes: put, delete, transaction, compaction. Reads are in `range.rs`.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use state::{Command, Op, Outcome, Refusal, Reply, Revision, Txn, TxnReply};
+
+use super::{Services, decode, mismatched, reply, translate};
+use crate::grpc::{Payload, Status};
+use crate::wire::etcdserverpb as pb;
+use pb::request_op::Request;
+
+/// What etcd takes a key to need besides its bytes.
+const KEY_OVERHEAD: usize = 256;
+
+impl Services {
+    pub(super) async fn put(&self, message: Bytes) -> Result<Payload, Status> {
+        let size = message.len();
+        let request: pb::PutRequest = decode(message)?;
+        self.admit(put_cost(&request)).await?;
+        let command = Command::Put(translate::put(request)?);
+        self.check_size(size)?;
+        let outcome = self.engine.commit(command).await?;
+        let Reply::Put { prev_kv } = outcome.result? else { return Err(mismatched()) };
+        self.metrics.operations.puts.fetch_add(1, Relaxed);
+        reply(&translate::put_reply(self.header(outcome.revision), prev_kv))
+    }
+
+    pub(super) async fn delete_range(&self, message: Bytes) -> Result<Payload, Status> {
+        let size = message.len();
+        let command = Command::DeleteRange(translate::delete_range(decode(message)?)?);
+        self.check_size(size)?;
+        let outcome = self.engine.commit(command).await?;
+        let Reply::DeleteRange { deleted, prev_kvs } = outcome.result? else {
+            return Err(mismatched());
+        };
+        self.metrics.operations.deletes.fetch_add(1, Relaxed);
+        reply(&translate::delete_reply(self.header(outcome.revision), deleted, prev_kvs))
+    }
+
+    pub(super) async fn txn(&self, message: Bytes) -> Result<Payload, Status> {
+        let size = message.len();
+        let request: pb::TxnRequest = decode(message)?;
+        self.admit(txn_cost(&request)).await?;
+        let (txn, serializable) = translate::txn(request, self.limits.max_txn_ops)?;
+        let (revision, answer) = if txn.is_read_only() {
+            self.read_only(&txn, serializable).await?
+        } else {
+            self.check_size(size)?;
+            let Outcome { revision, result } = self.engine.commit(Command::Txn(txn)).await?;
+            let Reply::Txn(answer) = result? else { return Err(mismatched()) };
+            (revision, answer)
+        };
+        self.metrics.operations.txns.fetch_add(1, Relaxed);
+        reply(&translate::txn_reply(self.header(revision), answer))
+    }
+
+    /// A transaction that cannot write is not ordered.
+    async fn read_only(
+        &self,
+        txn: &Txn,
+        serializable: bool,
+    ) -> Result<(Revision, TxnReply), Status> {
+        let view = self.read_view(serializable).await?;
+        let ranges = txn.success.iter().chain(&txn.failure);
+        let heavy = ranges.into_iter().any(|op| match op {
+            Op::Range(query) => super::range::is_heavy(&view, query),
+            _ => false,
+        });
+        let revision = view.revision();
+        if !heavy {
+            return Ok((revision, state::txn_read_only(&view, txn)?));
+        }
+        let txn = txn.clone();
+        let answer = super::range::aside(move || state::txn_read_only(&view, &txn)).await??;
+        Ok((revision, answer))
+    }
+
+    pub(super) async fn compact(
+        &self,
+        request: pb::CompactionRequest,
+    ) -> Result<pb::CompactionResponse, Status> {
+        let revision = Revision(request.revision);
+        let outcome = self.engine.commit(Command::Compact { revision }).await?;
+        if request.physical {
+            self.engine.quiesce_compaction().await?;
+        }
+        let Reply::Compact = outcome.result? else { return Err(mismatched()) };
+        Ok(pb::CompactionResponse { header: Some(self.header(outcome.revision)) })
+    }
+
+    /// Refuses what the quota has no room for, before anything is wrong with the request. An alarm that
+    /// is on although there is room, raised by hand, is the machine's to judge, after the arguments.
+    pub(super) async fn admit(&self, cost: usize) -> Result<(), Status> {
+        let cost = cost as u64;
+        if self.engine.admit(cost).await? {
+            return Ok(());
+        }
+        let status = self.engine.status();
+        let full = status.quota.is_some_and(|quota| status.in_use_bytes + cost >= quota);
+        if full { Err(Refusal::NoSpace.into()) } else { Ok(()) }
+    }
+}
+
+fn put_cost(put: &pb::PutRequest) -> usize {
+    KEY_OVERHEAD + put.key.len() + put.value.len()
+}
+
+/// The dearer branch, whichever will be taken.
+fn txn_cost(txn: &pb::TxnRequest) -> usize {
+    let cost = |ops: &[pb::RequestOp]| -> usize {
+        ops.iter()
+            .map(|op| match &op.request {
+                Some(Request::RequestPut(put)) => put_cost(put),
+                Some(Request::RequestTxn(txn)) => txn_cost(txn),
+                _ => 0,
+            })
+            .sum()
+    };
+    cost(&txn.success).max(cost(&txn.failure))
+}

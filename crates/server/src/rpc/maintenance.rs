@@ -1,0 +1,114 @@
+//! The Maintenance service: status, alarms, checksums. There is nothing to defragment here.
+
+use state::{AlarmAction, AlarmType, Command, MemberId, Reply, Revision};
+
+use super::{Services, mismatched, range, translate};
+use crate::grpc::Status;
+use crate::wire::etcdserverpb as pb;
+use pb::alarm_request::AlarmAction as Action;
+
+/// The etcd that this server answers as.
+pub const ETCD_VERSION: &str = "3.7.1";
+/// The cluster's and the storage's version that go with it.
+pub const CLUSTER_VERSION: &str = "3.7.0";
+
+impl Services {
+    pub(super) fn status(&self) -> pb::StatusResponse {
+        let status = self.engine.status();
+        let mut errors = Vec::new();
+        if status.leader.0 == 0 {
+            errors.push("etcdserver: no leader".to_owned());
+        }
+        errors.extend(status.alarms.iter().map(alarm_text));
+        pb::StatusResponse {
+            header: Some(self.header_now()),
+            version: ETCD_VERSION.to_owned(),
+            db_size: signed(status.allocated_bytes),
+            leader: status.leader.0,
+            raft_index: status.durable.0,
+            raft_term: status.epoch.0,
+            raft_applied_index: status.applied.0,
+            errors,
+            db_size_in_use: signed(status.in_use_bytes),
+            is_learner: false,
+            storage_version: CLUSTER_VERSION.to_owned(),
+            db_size_quota: status.quota.map_or(-1, signed),
+            downgrade_info: Some(pb::DowngradeInfo::default()),
+        }
+    }
+
+    pub(super) async fn alarm(
+        &self,
+        request: pb::AlarmRequest,
+    ) -> Result<pb::AlarmResponse, Status> {
+        let alarm = translate::alarm_type(request.alarm);
+        let action = match Action::try_from(request.action) {
+            Ok(Action::Activate) => AlarmAction::Activate,
+            Ok(Action::Deactivate) => AlarmAction::Deactivate,
+            Ok(Action::Get) | Err(_) => return self.alarms(alarm).await,
+        };
+        // Neither is anything done about no alarm in particular.
+        let Some(alarm) = alarm else { return self.alarm_reply(Vec::new()) };
+        let command = Command::Alarm { action, member: MemberId(request.member_id), alarm };
+        let outcome = self.engine.commit(command).await?;
+        let Reply::Alarm(alarms) = outcome.result? else { return Err(mismatched()) };
+        self.alarm_reply(alarms)
+    }
+
+    async fn alarms(&self, only: Option<AlarmType>) -> Result<pb::AlarmResponse, Status> {
+        self.engine.linearizable_view().await?;
+        let mut alarms = self.engine.status().alarms;
+        alarms.retain(|alarm| only.is_none_or(|only| alarm.alarm == only));
+        self.alarm_reply(alarms)
+    }
+
+    #[allow(clippy::unnecessary_wraps)]
+    fn alarm_reply(&self, alarms: Vec<state::Alarm>) -> Result<pb::AlarmResponse, Status> {
+        let alarms = alarms.iter().map(translate::alarm_member).collect();
+        Ok(pb::AlarmResponse { header: Some(self.header_now()), alarms })
+    }
+
+    /// Space is given back as it becomes free, so there is nothing to do but say so as etcd does.
+    pub(super) fn defragment(&self) -> pb::DefragmentResponse {
+        tracing::info!("starting defragment");
+        tracing::info!("finished defragment");
+        pb::DefragmentResponse { header: None }
+    }
+
+    pub(super) async fn hash(&self) -> Result<pb::HashResponse, Status> {
+        let hashed = self.hash_kv(pb::HashKvRequest { revision: 0 }).await?;
+        Ok(pb::HashResponse { header: hashed.header, hash: hashed.hash })
+    }
+
+    pub(super) async fn hash_kv(
+        &self,
+        request: pb::HashKvRequest,
+    ) -> Result<pb::HashKvResponse, Status> {
+        let view = self.engine.view();
+        let header = Some(self.header(view.revision()));
+        let revision = Revision(request.revision);
+        let hashed = range::aside(move || view.hash(revision)).await??;
+        Ok(pb::HashKvResponse {
+            header,
+            hash: hashed.hash,
+            compact_revision: hashed.compact_revision.0,
+            hash_revision: hashed.revision.0,
+        })
+    }
+}
+
+/// An alarm as etcd's `Status` writes it.
+fn alarm_text(alarm: &state::Alarm) -> String {
+    let name = match alarm.alarm {
+        AlarmType::NoSpace => "NOSPACE",
+        AlarmType::Corrupt => "CORRUPT",
+    };
+    match alarm.member.0 {
+        0 => format!("alarm:{name}"),
+        member => format!("memberID:{member} alarm:{name}"),
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

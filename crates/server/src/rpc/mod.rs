@@ -1,0 +1,217 @@
+//! etcd's services, one file each, behind [`crate::grpc::Service`]. They check and translate; what is
+//! true is decided by the engine and the machine.
+
+mod cluster;
+mod encode;
+mod header;
+mod health;
+mod kv;
+mod lease;
+pub mod maintenance;
+mod methods;
+mod range;
+mod size;
+mod status;
+mod translate;
+mod watch;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::Engine;
+
+pub use methods::Method;
+
+use crate::grpc::{Code, Context, Kind, Messages, Payload, Requests, Service, Status, frame};
+use crate::observe::metrics::{Meter, Metrics};
+
+/// Who this member is, as clients are told.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// The cluster's number.
+    pub cluster_id: u64,
+    /// This member's.
+    pub member_id: u64,
+    /// `--name`
+    pub name: String,
+    /// `--advertise-client-urls`
+    pub client_urls: Vec<String>,
+    /// `--initial-advertise-peer-urls`
+    pub peer_urls: Vec<String>,
+}
+
+/// What a request may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `--max-request-bytes`
+    pub max_request_bytes: usize,
+    /// `--max-txn-ops`
+    pub max_txn_ops: usize,
+    /// A lease asked for less gets this: one and a half election timeouts, in seconds.
+    pub min_lease_ttl: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_request_bytes: 3 << 19, max_txn_ops: 128, min_lease_ttl: 2 }
+    }
+}
+
+impl Limits {
+    /// What gRPC takes in: etcd leaves 512 KiB for what stands around a request.
+    #[must_use]
+    pub const fn max_message(&self) -> usize {
+        self.max_request_bytes.saturating_add(512 << 10)
+    }
+}
+
+/// Everything a service needs. A cheap handle.
+#[derive(Clone)]
+pub struct Services(Arc<Parts>);
+
+/// What [`Services`] are made of.
+pub struct Parts {
+    /// The cluster.
+    pub engine: Engine,
+    /// Who answers.
+    pub identity: Identity,
+    /// What is allowed.
+    pub limits: Limits,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Services {
+    /// Over one engine.
+    #[must_use]
+    pub fn new(engine: Engine, identity: Identity, limits: Limits) -> Self {
+        let metrics = Arc::new(Metrics::new(Method::ALL.iter().map(|method| method.name())));
+        Self(Arc::new(Parts { engine, identity, limits, metrics }))
+    }
+
+    /// What etcd does before every call: count the client, and see that there is a leader if asked to.
+    fn enter(&self, method: Method, context: &Context) -> Result<(), Status> {
+        let version = match context.metadata.get("client-api-version") {
+            Some(version) => std::str::from_utf8(version.as_bytes())
+                .map_err(|_| status::INVALID_CLIENT_VERSION)?,
+            None => "unknown",
+        };
+        self.metrics.client(version, method.name().kind);
+        let leader_wanted = context.metadata.get("hasleader").is_some_and(|v| v == "true");
+        if leader_wanted && self.engine.status().leader.0 == 0 {
+            return Err(status::NO_LEADER);
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, method: Method, message: Bytes) -> Result<Payload, Status> {
+        match method {
+            Method::Range => self.range(message).await,
+            Method::Put => self.put(message).await,
+            Method::DeleteRange => self.delete_range(message).await,
+            Method::Txn => self.txn(message).await,
+            other => Box::pin(self.answer_rarely(other, message)).await,
+        }
+    }
+
+    /// The methods that are not asked for thousands of times a second: kept apart so that the future
+    /// of the others stays small.
+    async fn answer_rarely(&self, method: Method, message: Bytes) -> Result<Payload, Status> {
+        match method {
+            Method::Compact => reply(&self.compact(decode(message)?).await?),
+            Method::LeaseGrant => reply(&self.lease_grant(message).await?),
+            Method::LeaseRevoke => reply(&self.lease_revoke(decode(message)?).await?),
+            Method::LeaseTimeToLive => reply(&self.lease_time_to_live(decode(message)?).await?),
+            Method::LeaseLeases => reply(&self.lease_leases()),
+            Method::MemberList => reply(&self.member_list(decode(message)?).await?),
+            Method::Alarm => reply(&self.alarm(decode(message)?).await?),
+            Method::Status => reply(&self.status()),
+            Method::Defragment => reply(&self.defragment()),
+            Method::Hash => reply(&self.hash().await?),
+            Method::HashKv => reply(&self.hash_kv(decode(message)?).await?),
+            Method::HealthCheck => reply(&health::check(&decode(message)?)?),
+            other => Err(other.later()),
+        }
+    }
+}
+
+impl Deref for Services {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Service for Services {
+    type Method = Method;
+
+    fn route(&self, path: &str) -> Result<(Method, Kind), Status> {
+        let method = Method::of_path(path)?;
+        Ok((method, method.name().kind))
+    }
+
+    fn meter(&self, method: Method) -> Meter {
+        Meter::start(&self.metrics, method as usize)
+    }
+
+    async fn unary(
+        &self,
+        method: Method,
+        context: Context,
+        message: Bytes,
+    ) -> Result<Payload, Status> {
+        self.enter(method, &context)?;
+        self.answer(method, message).await
+    }
+
+    async fn server_stream(
+        &self,
+        method: Method,
+        context: Context,
+        message: Bytes,
+    ) -> Result<Messages, Status> {
+        self.enter(method, &context)?;
+        match method {
+            Method::RangeStream => self.range_stream(decode(message)?).await,
+            Method::HealthWatch => Ok(health::watch(&decode(message)?)),
+            other => Err(other.later()),
+        }
+    }
+
+    fn bidirectional(
+        &self,
+        method: Method,
+        context: Context,
+        requests: Requests,
+    ) -> Result<Messages, Status> {
+        self.enter(method, &context)?;
+        match method {
+            Method::Watch => Ok(self.watch(requests)),
+            Method::LeaseKeepAlive => Ok(self.lease_keep_alive(requests)),
+            other => Err(other.later()),
+        }
+    }
+}
+
+/// Reads a request.
+fn decode<M: prost::Message + Default>(message: Bytes) -> Result<M, Status> {
+    M::decode(message).map_err(|error| {
+        Status::new(Code::Internal, format!("grpc: error unmarshalling request: {error}"))
+    })
+}
+
+/// Writes a reply.
+#[allow(clippy::unnecessary_wraps)]
+fn reply(message: &impl prost::Message) -> Result<Payload, Status> {
+    Ok(Payload::Whole(frame(message)))
+}
+
+/// The machine's reply was to another command: a fault of ours, and no reason to take others down.
+fn mismatched() -> Status {
+    Status::fixed(Code::Internal, "meridian: the machine answered another question")
+}
+
+#[cfg(test)]
+mod encode_tests;

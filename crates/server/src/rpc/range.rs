@@ -1,0 +1,140 @@
+//! Reads of the KV service. A reader pins a view and holds up nobody; a long answer is made while it
+//! is sent; one that takes long to find is found beside the runtime's workers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use futures::stream;
+use state::{RangePage, RangeQuery, Refusal, Revision, SortOrder, SortTarget, View};
+
+use super::encode::{Part, range_reply};
+use super::{Services, decode, status, translate};
+use crate::grpc::{Code, Messages, Payload, Status};
+use crate::wire::etcdserverpb as pb;
+
+/// Looking at more keys than this is not done on a worker of the runtime: others wait there.
+const HEAVY: i64 = 10_000;
+/// Keys in the first chunk of a stream; later ones follow their size in bytes.
+const FIRST_CHUNK: usize = 10;
+
+impl Services {
+    pub(super) async fn range(&self, message: Bytes) -> Result<Payload, Status> {
+        let (query, serializable) = translate::range(decode(message)?)?;
+        let view = self.read_view(serializable).await?;
+        self.metrics.operations.ranges.fetch_add(1, Relaxed);
+        let header = self.header(view.revision());
+        let heavy = is_heavy(&view, &query);
+        let find = move |view: &View| {
+            let page = view.range(&query)?;
+            let part = Part::whole(header, &page);
+            let length = part.length(&page);
+            Ok::<_, Refusal>((page, part, length))
+        };
+        let (page, part, length) =
+            if heavy { Box::pin(aside(move || find(&view))).await?? } else { find(&view)? };
+        range_reply(page, part, length)
+    }
+
+    /// The view that a read is answered from.
+    pub(super) async fn read_view(&self, serializable: bool) -> Result<Arc<View>, Status> {
+        if serializable {
+            return Ok(self.engine.view());
+        }
+        Ok(self.engine.linearizable_view().await?)
+    }
+
+    pub(super) async fn range_stream(&self, request: pb::RangeRequest) -> Result<Messages, Status> {
+        let (query, serializable) = translate::range(request)?;
+        let sort = query.sort;
+        let by_key = sort.target == SortTarget::Key;
+        if !by_key || !matches!(sort.order, SortOrder::None | SortOrder::Ascend) {
+            return Err(status::STREAM_SORTS);
+        }
+        if has_filters(&query) {
+            return Err(status::STREAM_FILTERS);
+        }
+        let view = self.read_view(serializable).await?;
+        self.metrics.operations.ranges.fetch_add(1, Relaxed);
+        let header = self.header(view.revision());
+        let page = if is_heavy(&view, &query) {
+            aside(move || view.range(&query)).await??
+        } else {
+            view.range(&query)?
+        };
+        let rest = Part::whole(header, &page);
+        let target = self.limits.max_request_bytes;
+        let chunks = Chunks { page, rest, keys: FIRST_CHUNK, target, over: false };
+        Ok(Box::pin(stream::iter(chunks)))
+    }
+}
+
+/// A page cut into messages of about the same size.
+struct Chunks {
+    page: RangePage,
+    rest: Part,
+    keys: usize,
+    target: usize,
+    over: bool,
+}
+
+impl Iterator for Chunks {
+    type Item = Result<Bytes, Status>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let mut chunk = self.rest;
+        if chunk.to - chunk.from > self.keys {
+            // Only the last chunk says how much there is, and at which revision.
+            chunk =
+                Part { header: None, to: chunk.from + self.keys, more: false, count: 0, ..chunk };
+        } else {
+            self.over = true;
+        }
+        self.rest.from = chunk.to;
+        let length = chunk.length(&self.page);
+        if length < self.target / 2 {
+            self.keys *= 2;
+        } else if length > self.target * 2 {
+            self.keys = (self.keys / 2).max(1);
+        }
+        Some(chunk.chunk(&self.page, length))
+    }
+}
+
+/// Whether answering means looking at many keys, or might.
+pub(super) fn is_heavy(view: &View, query: &RangeQuery) -> bool {
+    if query.range.is_point() {
+        return false;
+    }
+    let newest = query.revision.0 <= 0 || query.revision >= view.revision();
+    let first_page = (1..=HEAVY).contains(&query.limit)
+        && query.sort.order != SortOrder::Descend
+        && query.sort.target == SortTarget::Key
+        && !has_filters(query);
+    if newest && (query.count_only || first_page) {
+        return false;
+    }
+    view.count(&query.range, Revision(0)).is_ok_and(|count| count > HEAVY)
+}
+
+fn has_filters(query: &RangeQuery) -> bool {
+    let bounds = [
+        query.min_mod_revision,
+        query.max_mod_revision,
+        query.min_create_revision,
+        query.max_create_revision,
+    ];
+    bounds.iter().any(|bound| bound.0 != 0)
+}
+
+/// Does `work` on a thread that may take its time.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Status::fixed(Code::Internal, "meridian: a read broke off"))
+}
