@@ -1,5 +1,5 @@
-//! The whole server in one process, asked by a real gRPC client over a real socket: what each service
-//! answers, and every refusal to the byte.
+//! The whole server in one process, asked by a real gRPC client over a real socket: what each
+//! service answers, and every refusal to the byte.
 
 mod kv;
 mod lease;
