@@ -59,7 +59,8 @@ impl Pages {
         let state = if status.leader == status.member { "StateLeader" } else { "StateFollower" };
         format!(
             "{{\n\"file_descriptor_limit\": {limit},\n\
-             \"raft.status\": {{\"id\":\"{:x}\",\"term\":{},\"commit\":{},\"lead\":\"{:x}\",\"raftState\":\"{state}\",\"applied\":{}}}\n}}\n",
+             \"raft.status\": {{\"id\":\"{:x}\",\"term\":{},\"commit\":{},\"lead\":\"{:x}\",\
+             \"raftState\":\"{state}\",\"applied\":{}}}\n}}\n",
             status.member.0, status.epoch.0, status.durable.0, status.leader.0, status.applied.0,
         )
     }
