@@ -65,8 +65,8 @@ pub trait Web: Clone + Send + Sync + 'static {
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Bytes>> + Send;
 }
 
-/// Serves one connection until it ends. Once `shutdown` is ready no new request is taken (GOAWAY), and
-/// it ends with the last of those under way: whoever must not wait for those drops this future.
+/// Serves one connection until it ends. Once `shutdown` is ready no new request is taken (GOAWAY),
+/// and it ends with the last of those under way: whoever must not wait for those drops this future.
 ///
 /// # Errors
 /// What the connection broke off with; nothing to act upon.

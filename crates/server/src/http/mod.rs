@@ -1,4 +1,5 @@
-//! The pages that share the client port with gRPC: health, version, metrics. Bodies and codes are etcd's.
+//! The pages that share the client port with gRPC: health, version, metrics. Bodies and codes are
+//! etcd's.
 
 mod gauges;
 mod health;
@@ -57,8 +58,9 @@ impl Pages {
         let limit = process::descriptor_limit().unwrap_or_default();
         let state = if status.leader == status.member { "StateLeader" } else { "StateFollower" };
         format!(
-            "{{\n\"file_descriptor_limit\": {limit},\n\"raft.status\": {{\"id\":\"{:x}\",\"term\":{},\
-             \"commit\":{},\"lead\":\"{:x}\",\"raftState\":\"{state}\",\"applied\":{}}}\n}}\n",
+            "{{\n\"file_descriptor_limit\": {limit},\n\
+             \"raft.status\": {{\"id\":\"{:x}\",\"term\":{},\"commit\":{},\"lead\":\"{:x}\",\
+             \"raftState\":\"{state}\",\"applied\":{}}}\n}}\n",
             status.member.0, status.epoch.0, status.durable.0, status.leader.0, status.applied.0,
         )
     }

@@ -166,7 +166,8 @@ mod tests {
         assert_eq!(
             out.finish(),
             "h_bucket{type=\"Put\",le=\"0.001\"} 1\nh_bucket{type=\"Put\",le=\"0.002\"} 3\n\
-             h_bucket{type=\"Put\",le=\"+Inf\"} 4\nh_sum{type=\"Put\"} 0.014\nh_count{type=\"Put\"} 4\n"
+             h_bucket{type=\"Put\",le=\"+Inf\"} 4\n\
+             h_sum{type=\"Put\"} 0.014\nh_count{type=\"Put\"} 4\n"
         );
     }
 }

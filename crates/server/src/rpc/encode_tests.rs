@@ -128,7 +128,7 @@ proptest! {
     ) {
         let view = view_of(puts);
         let query =
-            RangeQuery { range: everything(), limit, keys_only, count_only, ..RangeQuery::default() };
+            RangeQuery { range: everything(), limit, keys_only, count_only, ..Default::default() };
         same_as_prost(&view, &query);
     }
 

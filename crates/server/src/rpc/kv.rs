@@ -89,8 +89,9 @@ impl Services {
         Ok(pb::CompactionResponse { header: Some(self.header(outcome.revision)) })
     }
 
-    /// Refuses what the quota has no room for, before anything is wrong with the request. An alarm that
-    /// is on although there is room, raised by hand, is the machine's to judge, after the arguments.
+    /// Refuses what the quota has no room for, before anything is wrong with the request. An alarm
+    /// that is on although there is room, raised by hand, is the machine's to judge, after the
+    /// arguments.
     pub(super) async fn admit(&self, cost: usize) -> Result<(), Status> {
         let cost = cost as u64;
         if self.engine.admit(cost).await? {

@@ -4,7 +4,9 @@ use crate::grpc::{Code, Kind, Status};
 use crate::observe::metrics::MethodName;
 
 macro_rules! methods {
-    ($($service:literal { $($name:ident $method:literal $kind:ident $($timed:literal)?),* $(,)? })*) => {
+    ($($service:literal {
+        $($name:ident $method:literal $kind:ident $($timed:literal)?),* $(,)?
+    })*) => {
         /// A method of the API.
         #[allow(missing_docs)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! etcd's services, one file each, behind [`crate::grpc::Service`]. They check and translate; what is
-//! true is decided by the engine and the machine.
+//! etcd's services, one file each, behind [`crate::grpc::Service`]. They check and translate; what
+//! is true is decided by the engine and the machine.
 
 mod cluster;
 mod encode;
@@ -90,7 +90,7 @@ impl Services {
         Self(Arc::new(Parts { engine, identity, limits, metrics }))
     }
 
-    /// What etcd does before every call: count the client, and see that there is a leader if asked to.
+    /// What etcd does before every call: count the client, see that there is a leader if asked to.
     fn enter(&self, method: Method, context: &Context) -> Result<(), Status> {
         let version = match context.metadata.get("client-api-version") {
             Some(version) => std::str::from_utf8(version.as_bytes())
@@ -115,8 +115,8 @@ impl Services {
         }
     }
 
-    /// The methods that are not asked for thousands of times a second: kept apart so that the future
-    /// of the others stays small.
+    /// The methods that are not asked for thousands of times a second: kept apart so that the
+    /// future of the others stays small.
     async fn answer_rarely(&self, method: Method, message: Bytes) -> Result<Payload, Status> {
         match method {
             Method::Compact => reply(&self.compact(decode(message)?).await?),

@@ -1,5 +1,5 @@
-//! Reads of the KV service. A reader pins a view and holds up nobody; a long answer is made while it
-//! is sent; one that takes long to find is found beside the runtime's workers.
+//! Reads of the KV service. A reader pins a view and holds up nobody; a long answer is made while
+//! it is sent; one that takes long to find is found beside the runtime's workers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

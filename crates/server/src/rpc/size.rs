@@ -1,5 +1,5 @@
-//! How large etcd would find a request: it judges `--max-request-bytes` on what it proposes to Raft, which
-//! is the request with a tag and a header of its own around it.
+//! How large etcd would find a request: it judges `--max-request-bytes` on what it proposes to
+//! Raft, which is the request with a tag and a header of its own around it.
 
 use super::Services;
 use super::status::REQUEST_TOO_LARGE;

@@ -1,5 +1,5 @@
-//! The one place where refusals and faults become gRPC codes and etcd's exact words: Go clients tell
-//! errors apart by their words, the others by their codes.
+//! The one place where refusals and faults become gRPC codes and etcd's exact words: Go clients
+//! tell errors apart by their words, the others by their codes.
 
 use engine::Fault;
 use state::Refusal;

@@ -1,5 +1,6 @@
 //! The Watch service: what a client says becomes calls on its stream of the hub, what the hub says
-//! becomes messages. The stream outlives the client's half-close, and ends with the client or the engine.
+//! becomes messages. The stream outlives the client's half-close, and ends with the client or the
+//! engine.
 
 use bytes::Bytes;
 use engine::watch::{Create, Stream};

@@ -1,0 +1,11 @@
+//! The whole server in one process, asked by a real gRPC client over a real socket: what each
+//! service answers, and every refusal to the byte.
+
+mod kv;
+mod lease;
+mod maintenance;
+mod pages;
+mod stream;
+mod support;
+mod transport;
+mod watch;

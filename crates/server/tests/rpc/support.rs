@@ -1,0 +1,200 @@
+//! A server on a port of its own, and a client that speaks any method.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Engine, Options, Parts, SystemClock};
+use http::uri::PathAndQuery;
+use journal::MemoryJournal;
+use prost::Message;
+use server::grpc::{Settings, serve_connection};
+use server::http::Pages;
+use server::rpc::{Identity, Limits, Services};
+use server::wire::etcdserverpb as pb;
+use state::MemberId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tonic::client::Grpc;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, IntoRequest, Request, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+pub(crate) const CLUSTER: u64 = 0xc1;
+pub(crate) const MEMBER: u64 = 0x4d;
+
+/// One server; it ends with this.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) engine: Engine,
+    shutdown: watch::Sender<bool>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let parts = Parts {
+            journal: Arc::new(MemoryJournal::default()),
+            checkpoints: None,
+            clock: Arc::new(SystemClock::new()),
+            member: MemberId(MEMBER),
+            options,
+        };
+        let (engine, tasks) = Engine::open(parts).await.unwrap();
+        tokio::spawn(engine::run(tasks));
+        let identity = Identity {
+            cluster_id: CLUSTER,
+            member_id: MEMBER,
+            name: "one".to_owned(),
+            client_urls: vec!["http://127.0.0.1:2379".to_owned()],
+            peer_urls: vec!["http://127.0.0.1:2380".to_owned()],
+        };
+        let services = Services::new(engine.clone(), identity, Limits::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shutdown, ending) = watch::channel(false);
+        tokio::spawn(accept(listener, services, ending));
+        Self { address, engine, shutdown }
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        Client(Grpc::new(endpoint.connect().await.unwrap()).max_decoding_message_size(1 << 30))
+    }
+
+    /// Ends every connection in good order.
+    pub(crate) fn shut_down(&self) {
+        self.shutdown.send_replace(true);
+    }
+
+    /// The reply to one HTTP/1 request, whole.
+    pub(crate) async fn http(&self, request: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let head = format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        socket.read_to_string(&mut reply).await.unwrap();
+        reply
+    }
+}
+
+async fn accept(listener: TcpListener, services: Services, ending: watch::Receiver<bool>) {
+    loop {
+        let Ok((socket, peer)) = listener.accept().await else { return };
+        socket.set_nodelay(true).unwrap();
+        let (services, mut ending) = (services.clone(), ending.clone());
+        tokio::spawn(async move {
+            let pages = Pages::new(services.clone());
+            let ended = async move { drop(ending.wait_for(|ended| *ended).await) };
+            let settings = Settings::default();
+            // What a connection broke off with is the client's business.
+            drop(serve_connection(socket, Some(peer), services, pages, settings, ended).await);
+        });
+    }
+}
+
+/// Calls any method by its path.
+#[derive(Clone)]
+pub(crate) struct Client(Grpc<Channel>);
+
+impl Client {
+    pub(crate) async fn call<Q, R>(&mut self, path: &'static str, request: Q) -> Result<R, Status>
+    where
+        Q: Message + Default + Send + 'static,
+        R: Message + Default + Send + 'static,
+    {
+        self.call_with(path, Request::new(request)).await
+    }
+
+    pub(crate) async fn call_with<Q, R>(
+        &mut self,
+        path: &'static str,
+        request: Request<Q>,
+    ) -> Result<R, Status>
+    where
+        Q: Message + Default + Send + 'static,
+        R: Message + Default + Send + 'static,
+    {
+        self.0.ready().await.unwrap();
+        let codec = ProstCodec::<Q, R>::default();
+        let path = PathAndQuery::from_static(path);
+        self.0.unary(request, path, codec).await.map(tonic::Response::into_inner)
+    }
+
+    /// One message in, many out.
+    pub(crate) async fn stream<Q, R>(
+        &mut self,
+        path: &'static str,
+        request: Q,
+    ) -> Result<Streaming<R>, Status>
+    where
+        Q: Message + Default + Send + 'static,
+        R: Message + Default + Send + 'static,
+    {
+        self.0.ready().await.unwrap();
+        let codec = ProstCodec::<Q, R>::default();
+        let path = PathAndQuery::from_static(path);
+        let reply = self.0.server_streaming(request.into_request(), path, codec).await?;
+        Ok(reply.into_inner())
+    }
+
+    /// A conversation: what is sent into the channel goes out, and dropping it is the half-close.
+    pub(crate) async fn talk<Q, R>(
+        &mut self,
+        path: &'static str,
+    ) -> (tokio::sync::mpsc::Sender<Q>, Streaming<R>)
+    where
+        Q: Message + Default + Send + Sync + 'static,
+        R: Message + Default + Send + 'static,
+    {
+        self.0.ready().await.unwrap();
+        let (sender, receiver) = tokio::sync::mpsc::channel(16);
+        let requests = futures::stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|request: Q| (request, receiver))
+        });
+        let codec = ProstCodec::<Q, R>::default();
+        let path = PathAndQuery::from_static(path);
+        let reply = self.0.streaming(Request::new(requests), path, codec).await.unwrap();
+        (sender, reply.into_inner())
+    }
+
+    pub(crate) async fn put(&mut self, key: &str, value: &str) -> pb::PutResponse {
+        let (key, value) = (key.to_owned().into(), value.to_owned().into());
+        let request = pb::PutRequest { key, value, ..Default::default() };
+        self.call("/etcdserverpb.KV/Put", request).await.unwrap()
+    }
+
+    pub(crate) async fn range(
+        &mut self,
+        request: pb::RangeRequest,
+    ) -> Result<pb::RangeResponse, Status> {
+        self.call("/etcdserverpb.KV/Range", request).await
+    }
+}
+
+/// Every key.
+pub(crate) fn everything() -> pb::RangeRequest {
+    let all = bytes::Bytes::from_static(b"\0");
+    pb::RangeRequest { key: all.clone(), range_end: all, ..Default::default() }
+}
+
+/// That a call was refused with this code and these words.
+pub(crate) fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, words: &str) {
+    let status = answer.unwrap_err();
+    assert_eq!((status.code(), status.message()), (code, words));
+}
+
+/// Waits for something that must come about soon.
+pub(crate) async fn eventually(what: &str, check: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if check() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never came about: {what}");
+}
