@@ -1,5 +1,6 @@
-//! What watching costs: CPU of the hub's thread for each event and each delivery, CPU of the readers, and
-//! the time from a view's publication to the reader's hand. `cargo run --release --example watch_speed`
+//! What watching costs: CPU of the hub's thread for each event and each delivery, CPU of the
+//! readers, and the time from a view's publication to the reader's hand. `cargo run --release
+//! --example watch_speed`
 #![allow(clippy::print_stdout)]
 
 use std::sync::Arc;

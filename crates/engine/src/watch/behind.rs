@@ -1,5 +1,6 @@
-//! The watchers of one stream that have to read history. One scan serves all of them that stand at or after
-//! the place where it begins, and every scan is bounded: in records, revisions, bytes and deliveries.
+//! The watchers of one stream that have to read history. One scan serves all of them that stand at
+//! or after the place where it begins, and every scan is bounded: in records, revisions, bytes and
+//! deliveries.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -101,7 +102,8 @@ impl Behind {
         let batches = &mut round.batches;
         self.index.hand_out(view.revision(), |batch, members| {
             for member in members {
-                // One further back than this scan began gets nothing of it: it would skip what lies between.
+                // One further back than this scan began gets nothing of it: it would skip what lies
+                // between.
                 if member.from < from || batch.last().is_none_or(|last| last < member.from) {
                     continue;
                 }
@@ -122,8 +124,8 @@ impl Behind {
         lost.into_iter().filter_map(|slot| Some(self.remove(slot)?.member)).collect()
     }
 
-    /// Where to begin: in turn with the furthest behind, whose scan picks up all others on its way, and
-    /// with the nearest, which need not wait for that.
+    /// Where to begin: in turn with the furthest behind, whose scan picks up all others on its way,
+    /// and with the nearest, which need not wait for that.
     fn choose(&mut self, view: &View) -> Option<Revision> {
         self.nearest = !self.nearest;
         let mut due = self.order.range(..(view.revision().next(), Slot(0)));

@@ -1,5 +1,5 @@
-//! Changes as the hub hands them round: read once from a view, then shared by every watcher that wants them.
-//! The only place where an event is built.
+//! Changes as the hub hands them round: read once from a view, then shared by every watcher that
+//! wants them. The only place where an event is built.
 
 use std::sync::Arc;
 
@@ -106,8 +106,8 @@ fn owned(record: &KvRef<'_>, key: Bytes, value: Bytes) -> KeyValue {
     }
 }
 
-/// The changes of one range that go out in one response: one revision live, several in catch-up. Shared by
-/// all who watch that range.
+/// The changes of one range that go out in one response: one revision live, several in catch-up.
+/// Shared by all who watch that range.
 #[derive(Debug)]
 pub(super) struct Batch {
     /// What the response's header says.

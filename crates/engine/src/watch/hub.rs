@@ -53,8 +53,8 @@ pub struct Counts {
 }
 
 impl Hub {
-    /// A hub, and its loop for somebody to run: it ends when the sender of views is dropped, and then every
-    /// stream ends once it has given out what it holds.
+    /// A hub, and its loop for somebody to run: it ends when the sender of views is dropped, and
+    /// then every stream ends once it has given out what it holds.
     pub fn new(
         published: Receiver<Arc<View>>,
         options: Options,
@@ -81,10 +81,11 @@ impl Hub {
         Stream::new(self.shared.clone(), key, queue)
     }
 
-    /// To be called before a compaction is applied, with the state as it is then. What was written before it
-    /// but not handed out yet is then read from there, so that a watcher that was up to date gets it, as
-    /// in etcd, where events go out with the write. Without this call such a watcher is told that
-    /// it was compacted. Nothing of `view` goes out before it has been published.
+    /// To be called before a compaction is applied, with the state as it is then. What was written
+    /// before it but not handed out yet is then read from there, so that a watcher that was up to
+    /// date gets it, as in etcd, where events go out with the write. Without this call such a
+    /// watcher is told that it was compacted. Nothing of `view` goes out before it has been
+    /// published.
     pub fn before_compaction(&self, view: Arc<View>) {
         self.shared.registry.lock().pin(view);
     }

@@ -1,5 +1,6 @@
-//! Who watches this key? Watchers in groups of identical ranges: single keys in a map, ranges in a tree.
-//! The hub has one of all watchers that are up to date; a stream has one of its watchers that are behind.
+//! Who watches this key? Watchers in groups of identical ranges: single keys in a map, ranges in a
+//! tree. The hub has one of all watchers that are up to date; a stream has one of its watchers that
+//! are behind.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! Key ranges with a number each: which of them hold this key? A treap ordered by where a range begins,
-//! whose nodes know the range below them that reaches furthest. Nothing here knows what a watcher is.
+//! Key ranges with a number each: which of them hold this key? A treap ordered by where a range
+//! begins, whose nodes know the range below them that reaches furthest. Nothing here knows what a
+//! watcher is.
 
 use std::cmp::Ordering;
 

@@ -1,9 +1,10 @@
 //! The watch hub: live events from each published view, history for whoever is behind.
 //!
-//! The hub reads a view's new revisions once and hands them to the streams whose watchers are up to date; it
-//! never waits for a reader. A watcher that starts in the past, or whose stream's queue is full, is *behind*: its
-//! stream reads history for it, at its reader's pace, until it has caught up. Memory a stream can hold is
-//! bounded; nobody is dropped for being slow; only compaction ends a watcher that did not ask for it.
+//! The hub reads a view's new revisions once and hands them to the streams whose watchers are up to
+//! date; it never waits for a reader. A watcher that starts in the past, or whose stream's queue is
+//! full, is *behind*: its stream reads history for it, at its reader's pace, until it has caught
+//! up. Memory a stream can hold is bounded; nobody is dropped for being slow; only compaction ends
+//! a watcher that did not ask for it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -31,9 +32,11 @@ pub const NO_WATCH: i64 = -1;
 /// What bounds watching, and how often a quiet watcher hears something.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How often a quiet watcher that asked for it is told the revision, less up to 10 % more at random.
+    /// How often a quiet watcher that asked for it is told the revision; each stream adds up to 10
+    /// % at random.
     pub progress_interval: Duration,
-    /// A response of this size is cut, if its watcher allows; and about so much history is read at once.
+    /// A response of this size is cut, if its watcher allows; and about so much history is read at
+    /// once.
     pub max_response_bytes: usize,
     /// More watchers on one stream are refused.
     pub max_watchers_per_stream: usize,
@@ -87,7 +90,8 @@ pub struct Response {
     pub created: bool,
     /// The watcher's end.
     pub canceled: bool,
-    /// Not 0: the watcher ended because its next revision was compacted, and this one can still be read.
+    /// Not 0: the watcher ended because its next revision was compacted, and this one can still be
+    /// read.
     pub compact_revision: Revision,
     /// Why it ended, where there is something to say.
     pub cancel_reason: Cow<'static, str>,

@@ -1,5 +1,5 @@
-//! What waits to be taken by one stream's reader, in the order in which it will be sent. The hub and the
-//! stream share it; each holds its lock for a few instructions at a time.
+//! What waits to be taken by one stream's reader, in the order in which it will be sent. The hub
+//! and the stream share it; each holds its lock for a few instructions at a time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -88,8 +88,8 @@ impl Queue {
         Self { waiting: Mutex::default(), wake: Notify::new(), limits, tally }
     }
 
-    /// The hub's delivery: `parcels` in order. `fits` says whether there is room for a parcel of a weight;
-    /// what it does not take is for the caller to turn into a straggler.
+    /// The hub's delivery, under one hold of the lock: `fill` asks what fits, and turns what does
+    /// not into stragglers.
     pub(super) fn deliver(&self, mut fill: impl FnMut(&mut Room<'_>)) {
         let mut waiting = self.waiting.lock();
         let mut room = Room { waiting: &mut waiting, limits: self.limits, events: 0 };

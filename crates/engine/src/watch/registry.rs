@@ -1,5 +1,6 @@
-//! All streams and watchers of one engine, behind the hub's one lock: who is up to date, and how a new view's
-//! revisions reach them. Never waits, never reads more history than the newest revisions.
+//! All streams and watchers of one engine, behind the hub's one lock: who is up to date, and how a
+//! new view's revisions reach them. Never waits, never reads more history than the newest
+//! revisions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -124,8 +125,8 @@ impl Registry {
         member
     }
 
-    /// Puts a watcher that has everything before `from` among those that are up to date. Refused if the hub
-    /// has passed that point already: what it would have been given then is history now.
+    /// Puts a watcher that has everything before `from` among those that are up to date. Refused if
+    /// the hub has passed that point already: what it would have been given then is history now.
     #[must_use]
     pub(super) fn join(&mut self, slot: Slot, from: Revision) -> bool {
         if from <= self.seen {
@@ -156,8 +157,8 @@ impl Registry {
         }
     }
 
-    /// Keeps a view from which to hand out what a compaction is about to take from the next one. With too
-    /// many of them the oldest goes, and who needed it is told that it was compacted.
+    /// Keeps a view from which to hand out what a compaction is about to take from the next one.
+    /// With too many of them the oldest goes, and who needed it is told that it was compacted.
     pub(super) fn pin(&mut self, view: Arc<View>) {
         if view.revision() > self.seen {
             if self.pinned.len() == MAX_PINNED {
@@ -265,8 +266,8 @@ impl Registry {
         }
     }
 
-    /// The hub was overtaken by a compaction: history may lack what it has not handed out yet, so the
-    /// watchers have to be told.
+    /// The hub was overtaken by a compaction: history may lack what it has not handed out yet, so
+    /// the watchers have to be told.
     fn leave_behind_compaction(&mut self, view: &View) {
         let next = self.seen.next();
         if next >= view.compact_revision() {

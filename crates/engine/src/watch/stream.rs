@@ -1,9 +1,8 @@
-//! One client's stream of watches: takes its requests, gives out its responses, and reads history for those
-//! of its watchers that are behind. Everything goes through one ordered queue.
+//! One client's stream of watches: takes its requests, gives out its responses, and reads history
+//! for those of its watchers that are behind. Everything goes through one ordered queue.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,12 +13,14 @@ use state::{KeyRange, Revision, View};
 use tokio::time::{Instant, Sleep};
 
 use super::behind::Behind;
-use super::change::{Batch, Event};
+use super::change::Batch;
 use super::hub::Shared;
 use super::index::{Slot, Tag};
 use super::queue::{Item, Queue, Straggler};
-use super::registry::Registry;
 use super::{Create, NO_WATCH, Response};
+
+mod fragment;
+mod progress;
 
 const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
 const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
@@ -32,15 +33,11 @@ const HISTORY_EVERY: usize = 32;
 const WATCHERS_AT_ONCE: usize = 256;
 /// Answers that may wait before [`Stream::has_room`] says no.
 const MAX_NOTICES: usize = 256;
-/// Requests for progress that may wait for the hub to come up.
-const MAX_PROGRESS_REQUESTS: usize = 64;
-const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
-/// What a response weighs on the wire beside its events: the header with numbers of usual size, the watch id.
-const RESPONSE_OVERHEAD: usize = 40;
 
 #[derive(Debug)]
 struct Watch {
-    /// Nothing once compaction has ended it: the id stays taken until the client cancels it, as in etcd.
+    /// Nothing once compaction has ended it: the id stays taken until the client cancels it, as in
+    /// etcd.
     slot: Option<Slot>,
     progress_notify: bool,
     /// No event since the last tick.
@@ -73,7 +70,7 @@ pub struct Stream {
 
 impl Stream {
     pub(super) fn new(shared: Arc<Shared>, key: usize, queue: Arc<Queue>) -> Self {
-        let interval = with_jitter(shared.options.progress_interval.max(MIN_PROGRESS_INTERVAL));
+        let interval = progress::interval(&shared.options);
         Self {
             shared,
             key,
@@ -93,7 +90,8 @@ impl Stream {
         }
     }
 
-    /// Makes a watcher, or says why not; the answer comes out of [`Self::next`] before any of its events.
+    /// Makes a watcher, or says why not; the answer comes out of [`Self::next`] before any of its
+    /// events.
     pub fn create(&mut self, create: Create) {
         let range = own_range(&create.range);
         if create.start_revision < Revision(0) {
@@ -112,7 +110,8 @@ impl Stream {
         self.admit(watch_id, range, &create);
     }
 
-    /// Answers a create with no watcher and a reason: for what is judged elsewhere, such as permission.
+    /// Answers a create with no watcher and a reason: for what is judged elsewhere, such as
+    /// permission.
     pub fn refuse(&mut self, reason: impl Into<Cow<'static, str>>) {
         let revision = self.shared.revision();
         self.notify(Response {
@@ -139,21 +138,8 @@ impl Stream {
         self.notify(Response { watch_id, revision, canceled: true, ..Response::default() });
     }
 
-    /// Asks how far the stream has come. Answered, in order with the events, if every watcher is up to date.
-    pub fn progress(&mut self) {
-        let shared = self.shared.clone();
-        let mut registry = shared.registry.lock();
-        let revision = shared.revision();
-        if registry.seen() >= revision && self.asked.is_empty() {
-            self.answer_progress(&registry);
-        } else if self.asked.len() < MAX_PROGRESS_REQUESTS {
-            self.asked.push_back(revision);
-            registry.wait(self.key);
-        }
-    }
-
-    /// Whether another request should be taken. When not, take responses first: every request may leave an
-    /// answer here, and this is what bounds them.
+    /// Whether another request should be taken. When not, take responses first: every request may
+    /// leave an answer here, and this is what bounds them.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.notices < MAX_NOTICES
@@ -166,7 +152,10 @@ impl Stream {
                 return Some(fragment);
             }
             self.settle_progress();
-            self.tick_if_due();
+            // Not each time: a look at the clock costs as much as the rest of this.
+            if self.idle || self.since_history.is_multiple_of(HISTORY_EVERY) {
+                self.tick_if_due();
+            }
             if self.history_is_due() {
                 self.read_history(&self.shared.view());
             }
@@ -289,7 +278,7 @@ impl Stream {
         if !tag.fragment {
             return whole;
         }
-        self.fragments = fragments(whole, self.shared.options.max_response_bytes);
+        self.fragments = fragment::cut(whole, self.shared.options.max_response_bytes);
         self.fragments.pop_front().expect("a response has a first fragment")
     }
 
@@ -337,60 +326,6 @@ impl Stream {
             }
         }
     }
-
-    fn settle_progress(&mut self) {
-        if self.asked.is_empty() {
-            return;
-        }
-        let shared = self.shared.clone();
-        let mut registry = shared.registry.lock();
-        while self.asked.front().is_some_and(|asked| *asked <= registry.seen()) {
-            self.asked.pop_front();
-            self.answer_progress(&registry);
-        }
-        if !self.asked.is_empty() {
-            registry.wait(self.key);
-        }
-    }
-
-    /// With the registry held, the hub adds nothing meanwhile: all events up to what it has seen stand in the
-    /// queue before this answer.
-    fn answer_progress(&mut self, registry: &Registry) {
-        let mut live = self.watches.values().filter(|watch| watch.slot.is_some()).peekable();
-        if live.peek().is_some() && live.all(|watch| is_up_to_date(watch, registry)) {
-            let (watch_id, revision) = (NO_WATCH, registry.seen());
-            self.notify(Response { watch_id, revision, ..Response::default() });
-        }
-    }
-
-    fn tick_if_due(&mut self) {
-        let now = Instant::now();
-        if now < self.next_tick {
-            return;
-        }
-        self.next_tick = now + self.interval;
-        self.alarm = None;
-        // A reader so slow that the last notices still wait needs no more of them.
-        if self.notices > 0 {
-            return;
-        }
-        let shared = self.shared.clone();
-        let registry = shared.registry.lock();
-        let mut due = Vec::new();
-        for (watch_id, watch) in &mut self.watches {
-            if !watch.progress_notify {
-                continue;
-            }
-            if watch.quiet && is_up_to_date(watch, &registry) {
-                due.push(*watch_id);
-            }
-            watch.quiet = true;
-        }
-        let revision = registry.seen();
-        for watch_id in due {
-            self.notify(Response { watch_id, revision, ..Response::default() });
-        }
-    }
 }
 
 impl Drop for Stream {
@@ -404,11 +339,6 @@ impl Drop for Stream {
     }
 }
 
-fn is_up_to_date(watch: &Watch, registry: &Registry) -> bool {
-    let synced = watch.slot.is_some_and(|slot| registry.is_synced(slot));
-    synced && watch.progress_from <= registry.seen()
-}
-
 /// Copies the range, which may be a slice of a larger buffer, and puts the smallest key for no key.
 fn own_range(range: &KeyRange) -> KeyRange {
     let key = if range.key.is_empty() { b"\0" } else { &range.key[..] };
@@ -416,37 +346,4 @@ fn own_range(range: &KeyRange) -> KeyRange {
         key: Bytes::copy_from_slice(key),
         range_end: Bytes::copy_from_slice(&range.range_end),
     }
-}
-
-fn with_jitter(interval: Duration) -> Duration {
-    let tenth = u64::try_from(interval.as_nanos() / 10).unwrap_or(u64::MAX).max(1);
-    interval + Duration::from_nanos(RandomState::new().build_hasher().finish() % tenth)
-}
-
-/// The response in pieces smaller than `limit`, as far as whole events allow. The last says that it is.
-fn fragments(whole: Response, limit: usize) -> VecDeque<Response> {
-    let sizes: Vec<usize> = whole.events.iter().map(framed_size).collect();
-    if whole.events.len() < 2 || RESPONSE_OVERHEAD + sizes.iter().sum::<usize>() < limit {
-        return VecDeque::from([whole]);
-    }
-    let (watch_id, revision) = (whole.watch_id, whole.revision);
-    let piece = || Response { watch_id, revision, fragment: true, ..Response::default() };
-    let mut pieces = VecDeque::from([piece()]);
-    let mut size = RESPONSE_OVERHEAD;
-    for (event, event_size) in whole.events.into_iter().zip(sizes) {
-        let last = pieces.back_mut().expect("there is always one");
-        if last.events.is_empty() || size + event_size < limit {
-            size += event_size;
-            last.events.push(event);
-            continue;
-        }
-        size = RESPONSE_OVERHEAD + event_size;
-        pieces.push_back(Response { events: vec![event], ..piece() });
-    }
-    pieces.back_mut().expect("there is always one").fragment = false;
-    pieces
-}
-
-fn framed_size(event: &Event) -> usize {
-    super::change::nested(event.wire_size())
 }

@@ -146,7 +146,8 @@ async fn the_past_comes_in_one_piece_and_the_present_after_it() {
     assert_eq!(store.hub.counts().slow_watchers, 0);
 }
 
-/// The hub goes on while a stream reads history: what it read up to is not where the hub is any more.
+/// The hub goes on while a stream reads history: what it read up to is not where the hub is any
+/// more.
 #[tokio::test(start_paused = true)]
 async fn a_watcher_overtaken_while_it_catches_up_misses_nothing() {
     let mut store = Store::start(Options::default());

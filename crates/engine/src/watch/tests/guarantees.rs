@@ -57,7 +57,9 @@ fn step() -> impl Strategy<Value = Step> {
         8 => prop::collection::vec(change, 1..4).prop_map(Step::Write),
         6 => Just(Step::Publish),
         4 => Just(Step::HubRuns),
-        3 => create.prop_map(|(stream, keys, back, flags)| Step::Create { stream, keys, back, flags }),
+        3 => create.prop_map(|(stream, keys, back, flags)| {
+            Step::Create { stream, keys, back, flags }
+        }),
         1 => (stream.clone(), 0..8_usize).prop_map(|(stream, nth)| Step::Cancel { stream, nth }),
         1 => (stream.clone(), 0..8_usize).prop_map(|(stream, nth)| Step::Resume { stream, nth }),
         2 => stream.clone().prop_map(|stream| Step::Progress { stream }),
@@ -289,7 +291,8 @@ impl World {
         });
     }
 
-    /// Resumable: a new watcher from where an old one was left has all that the old one would have had.
+    /// Resumable: a new watcher from where an old one was left has all that the old one would have
+    /// had.
     fn resume(&mut self, stream: usize, nth: usize) {
         let client = &mut self.clients[stream];
         let Some(follower) = client.some_id(nth).and_then(|id| {
