@@ -81,7 +81,7 @@ impl Engine {
         let inbox = Inbox::new(options.max_waiting, options.max_waiting_bytes);
         let status = Mutex::new(status);
         let shared = Arc::new(Shared { inbox, leases, status, published, clock, options });
-        let writer = Writer::new(state, Arc::clone(&shared), journal, archivist);
+        let writer = Writer::new(state, Arc::clone(&shared), journal, archivist, hub.clone());
         let engine = Self { shared, hub };
         let compactor = Box::pin(compactor::run(engine.clone(), habit));
         let tasks = Tasks { writer: Box::pin(writer.run()), watches: Box::pin(watches), compactor };

@@ -21,6 +21,7 @@ use crate::inbox::{Pending, ReplyTo};
 use crate::offer::{Offer, Settled, settle};
 use crate::quota::Quota;
 use crate::shared::Shared;
+use crate::watch::Hub;
 
 /// How often leases, time-outs and quota are looked at (etcd: 500 ms).
 const TICK: Duration = Duration::from_millis(250);
@@ -37,6 +38,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     journal: Arc<dyn Journal>,
     archivist: Archivist,
+    hub: Hub,
     quota: Quota,
     epoch: Epoch,
     backlog: VecDeque<Pending>,
@@ -53,6 +55,7 @@ impl Writer {
         shared: Arc<Shared>,
         journal: Arc<dyn Journal>,
         archivist: Archivist,
+        hub: Hub,
     ) -> Self {
         let next_slot = Slot(state.position().0).next();
         let quota = Quota::new(shared.options.quota);
@@ -62,6 +65,7 @@ impl Writer {
             shared,
             journal,
             archivist,
+            hub,
             quota,
             epoch,
             backlog: VecDeque::new(),
@@ -154,7 +158,10 @@ impl Writer {
         let mut replies = Vec::with_capacity(self.backlog.len());
         let mut bytes = 0;
         while let Some(next) = self.backlog.front() {
-            if !commands.is_empty() && bytes + next.size > self.shared.options.max_batch_bytes {
+            let full = bytes + next.size > self.shared.options.max_batch_bytes;
+            // A compaction stands alone, so that the view before it is one that was published.
+            let alone = is_compaction(&next.command) || commands.last().is_some_and(is_compaction);
+            if !commands.is_empty() && (full || alone) {
                 break;
             }
             let Some(pending) = self.backlog.pop_front() else { break };
@@ -193,6 +200,9 @@ impl Writer {
     fn won(&mut self, offer: Offer) {
         let position = Position(offer.slot.0);
         self.archivist.appended(offer.bytes);
+        if offer.entry.commands.iter().any(is_compaction) {
+            self.hub.before_compaction(Arc::clone(&self.shared.published.borrow()));
+        }
         let outcomes = self.state.apply(position, &offer.entry);
         assert_eq!(self.state.position(), position, "applied never runs ahead of durable");
         assert_eq!(outcomes.len(), offer.entry.commands.len());
@@ -360,6 +370,10 @@ impl Writer {
             Err(error) => tracing::error!(%error, "checkpoint failed, will be tried again"),
         }
     }
+}
+
+fn is_compaction(command: &Command) -> bool {
+    matches!(command, Command::Compact { .. })
 }
 
 /// Drawn anew for every batch.
