@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -62,8 +64,12 @@ func newCluster(opt options, dir string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	scheme := "http"
+	if opt.tls {
+		scheme = "https"
+	}
 	c := &cluster{opt: opt, dir: dir, authority: a,
-		storeURL: url("http", ports[0]), peerURL: url("http", ports[1])}
+		storeURL: url(scheme, ports[0]), peerURL: url("http", ports[1])}
 	c.servers[0] = &apiServer{name: "cached", url: url("https", ports[2])}
 	c.servers[1] = &apiServer{name: "plain", url: url("https", ports[3])}
 	if err := c.writeCredentials(); err != nil {
@@ -86,6 +92,8 @@ func (c *cluster) writeCredentials() error {
 	}
 	for name, subject := range map[string][2]string{
 		"apiserver": {"kube-apiserver", ""},
+		"store":     {"store", ""},
+		"client":    {"store-client", ""},
 		"admin":     {"conformance-admin", "system:masters"},
 		"manager":   {"system:kube-controller-manager", ""},
 	} {
@@ -103,36 +111,58 @@ func (c *cluster) writeCredentials() error {
 
 // startStore starts the store, or starts it again on the data it left, and waits until it is healthy.
 func (c *cluster) startStore(ctx context.Context) error {
-	var err error
-	c.store, err = launch(c.dir, "store", c.opt.store,
-		"--name=conformance", "--data-dir="+filepath.Join(c.dir, "data"),
-		"--listen-client-urls="+c.storeURL, "--advertise-client-urls="+c.storeURL,
-		"--listen-peer-urls="+c.peerURL, "--initial-advertise-peer-urls="+c.peerURL,
-		"--initial-cluster=conformance="+c.peerURL)
+	client, err := c.storeClient()
+	if err != nil {
+		return err
+	}
+	args := []string{
+		"--name=conformance", "--data-dir=" + filepath.Join(c.dir, "data"),
+		"--listen-client-urls=" + c.storeURL, "--advertise-client-urls=" + c.storeURL,
+		"--listen-peer-urls=" + c.peerURL, "--initial-advertise-peer-urls=" + c.peerURL,
+		"--initial-cluster=conformance=" + c.peerURL}
+	if c.opt.tls {
+		a := c.authority
+		args = append(args, "--cert-file="+a.path("store.crt"), "--key-file="+a.path("store.key"),
+			"--client-cert-auth", "--trusted-ca-file="+a.path("ca.crt"))
+	}
+	c.store, err = launch(c.dir, "store", c.opt.store, args...)
 	if err != nil {
 		return err
 	}
 	return await(ctx, 30*time.Second, "the store's /health", func(ctx context.Context) (bool, string) {
-		if fell, how := c.store.fell(); fell {
-			return false, how
-		}
-		body, err := fetch(ctx, c.storeURL+"/health")
+		body, err := fetch(ctx, client, c.storeURL+"/health")
 		if err != nil {
 			return false, err.Error()
 		}
 		return strings.Contains(body, `"health":"true"`), body
-	})
+	}, c.store)
+}
+
+// storeClient speaks HTTP to the store as the API servers speak gRPC to it.
+func (c *cluster) storeClient() (*http.Client, error) {
+	if !c.opt.tls {
+		return http.DefaultClient, nil
+	}
+	a := c.authority
+	pair, err := tls.LoadX509KeyPair(a.path("client.crt"), a.path("client.key"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(a.cert)
+	config := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, nil
 }
 
 // fetch is one plain GET whose answer must be 200.
-func fetch(ctx context.Context, url string) (string, error) {
+func fetch(ctx context.Context, client *http.Client, url string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return "", err
 	}
@@ -148,20 +178,27 @@ func fetch(ctx context.Context, url string) (string, error) {
 func (c *cluster) startServer(s *apiServer, watchCache bool) error {
 	a := c.authority
 	port := s.url[strings.LastIndexByte(s.url, ':')+1:]
-	var err error
-	s.process, err = launch(c.dir, "apiserver-"+s.name, filepath.Join(c.opt.bin, "kube-apiserver"),
-		"--etcd-servers="+c.storeURL, "--secure-port="+port, "--bind-address=127.0.0.1",
+	args := []string{
+		"--etcd-servers=" + c.storeURL, "--secure-port=" + port, "--bind-address=127.0.0.1",
 		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.96.0.0/16",
-		"--tls-cert-file="+a.path("apiserver.crt"), "--tls-private-key-file="+a.path("apiserver.key"),
-		"--client-ca-file="+a.path("ca.crt"), "--authorization-mode=Node,RBAC",
+		"--tls-cert-file=" + a.path("apiserver.crt"), "--tls-private-key-file=" + a.path("apiserver.key"),
+		"--client-ca-file=" + a.path("ca.crt"), "--authorization-mode=Node,RBAC",
 		"--service-account-issuer=https://conformance.invalid",
-		"--service-account-key-file="+a.path("service-account.key"),
-		"--service-account-signing-key-file="+a.path("service-account.key"),
-		"--cert-dir="+filepath.Join(c.dir, "generated-"+s.name),
+		"--service-account-key-file=" + a.path("service-account.key"),
+		"--service-account-signing-key-file=" + a.path("service-account.key"),
+		"--cert-dir=" + filepath.Join(c.dir, "generated-"+s.name),
 		fmt.Sprintf("--watch-cache=%t", watchCache),
-		"--etcd-compaction-interval="+c.opt.compaction.String(),
-		"--event-ttl="+c.opt.eventTTL.String(),
-		"--vmodule=store=4,watcher=4,compact=4,feature_support_checker=4")
+		// The identity is made of the host's name: two servers of one host would fight over its lease.
+		fmt.Sprintf("--feature-gates=APIServerIdentity=%t,UnknownVersionInteroperabilityProxy=%t", watchCache, watchCache),
+		"--etcd-compaction-interval=" + c.opt.compaction.String(),
+		"--event-ttl=" + c.opt.eventTTL.String(),
+		"--vmodule=store=4,watcher=4,compact=4,feature_support_checker=4"}
+	if c.opt.tls {
+		args = append(args, "--etcd-cafile="+a.path("ca.crt"),
+			"--etcd-certfile="+a.path("client.crt"), "--etcd-keyfile="+a.path("client.key"))
+	}
+	var err error
+	s.process, err = launch(c.dir, "apiserver-"+s.name, filepath.Join(c.opt.bin, "kube-apiserver"), args...)
 	return err
 }
 
@@ -192,9 +229,6 @@ func (c *cluster) awaitReady(ctx context.Context, s *apiServer) error {
 	}
 	client.Timeout = 5 * time.Second
 	return await(ctx, 120*time.Second, s.name+" API server's /readyz", func(context.Context) (bool, string) {
-		if fell, how := s.process.fell(); fell {
-			return false, how
-		}
 		response, err := client.Get(s.url + "/readyz")
 		if err != nil {
 			return false, err.Error()
@@ -202,7 +236,7 @@ func (c *cluster) awaitReady(ctx context.Context, s *apiServer) error {
 		defer response.Body.Close()
 		body, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
 		return response.StatusCode == http.StatusOK, string(body)
-	})
+	}, s.process)
 }
 
 // fallen names the children that ended by themselves.

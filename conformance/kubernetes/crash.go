@@ -126,7 +126,7 @@ func (r *run) judgeCrash(floor int64) error {
 	r.report.check(now > floor, "resourceVersion goes on growing", "%d at the kill, %d now", floor, now)
 	for _, w := range r.informers {
 		err := w.agree(r.ctx, r.ledger)
-		r.report.check(err == nil, w.name+" informers have caught up", "%v", err)
+		r.report.check(err == nil, w.name+" informers have caught up", "%s", reason(err))
 	}
 	r.countObservers(false)
 	for i, w := range r.informers {

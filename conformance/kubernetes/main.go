@@ -26,6 +26,7 @@ type options struct {
 	compaction time.Duration
 	eventTTL   time.Duration
 	keep       bool
+	tls        bool
 }
 
 func parseOptions() (options, error) {
@@ -35,9 +36,11 @@ func parseOptions() (options, error) {
 	flag.StringVar(&opt.logs, "logs", "", "directory for logs (default: a new temporary one)")
 	flag.IntVar(&opt.objects, "objects", 500, "objects created in the first load")
 	flag.DurationVar(&opt.down, "down", 2*time.Second, "how long the killed store stays down")
-	flag.DurationVar(&opt.compaction, "compaction", 40*time.Second, "the API servers' compaction interval")
+	flag.DurationVar(&opt.compaction, "compaction", 30*time.Second, "the API servers' compaction interval")
 	flag.DurationVar(&opt.eventTTL, "event-ttl", 20*time.Second, "how long events live")
-	flag.BoolVar(&opt.keep, "keep", false, "keep the store's data directory too")
+	flag.BoolVar(&opt.keep, "keep", false, "keep the store's data directory even when all passes")
+	flag.BoolVar(&opt.tls, "tls", false, "reach the store over mutual TLS instead of plaintext")
+	flag.Float64Var(&patience, "patience", 1, "multiplies every limit, for a busy machine")
 	flag.Parse()
 	if opt.store == "" {
 		return opt, errors.New("-store PATH is required: the binary of etcd or of what stands in its place")

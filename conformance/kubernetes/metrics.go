@@ -43,7 +43,8 @@ func scrape(ctx context.Context, client kubernetes.Interface) (metrics, error) {
 	return all, nil
 }
 
-// sum adds the series of a name whose labels hold every one of the given `key="value"` texts.
+// sum adds the series of a name whose labels hold every one of the given `key="value"` texts; one
+// that begins with ! must not be there.
 func (m metrics) sum(name string, labels ...string) float64 {
 	total := 0.0
 	for _, s := range m {
@@ -56,15 +57,16 @@ func (m metrics) sum(name string, labels ...string) float64 {
 
 func (s sample) has(labels []string) bool {
 	for _, label := range labels {
-		if !strings.Contains(s.labels, label) {
+		text, without := strings.CutPrefix(label, "!")
+		if strings.Contains(s.labels, text) == without {
 			return false
 		}
 	}
 	return true
 }
 
-// grown lists the series of a name that grew from before to after, as `labels +n`.
-func grown(name string, before, after metrics) []string {
+// grown lists the series of a name, with the given labels, that grew from before to after.
+func grown(name string, before, after metrics, labels ...string) []string {
 	old := map[string]float64{}
 	for _, s := range before {
 		if s.name == name {
@@ -73,7 +75,7 @@ func grown(name string, before, after metrics) []string {
 	}
 	var all []string
 	for _, s := range after {
-		if s.name == name && s.value > old[s.labels] {
+		if s.name == name && s.has(labels) && s.value > old[s.labels] {
 			all = append(all, s.labels+" +"+strconv.FormatFloat(s.value-old[s.labels], 'f', -1, 64))
 		}
 	}

@@ -39,6 +39,12 @@ func (r *report) check(ok bool, name, format string, args ...any) {
 	fmt.Println("  FAIL", line)
 }
 
+func (r *report) hasFailed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.failed) > 0
+}
+
 // note records something worth reading that is neither pass nor fail.
 func (r *report) note(format string, args ...any) {
 	r.mu.Lock()
@@ -89,4 +95,12 @@ func few(findings []string) string {
 		shown = shown[:5]
 	}
 	return fmt.Sprintf("%d: %s", len(findings), strings.Join(shown, "; "))
+}
+
+// reason is an error's text; nothing when there is none.
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

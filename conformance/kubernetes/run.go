@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
 )
 
 // run is one pass over one store: what is running, what was written, what was seen.
@@ -78,6 +80,9 @@ func newRun(parent context.Context, opt options) (*run, error) {
 	if _, err := os.Stat(filepath.Join(dir, "data")); err == nil {
 		return nil, fmt.Errorf("%s holds the data of an earlier run", dir)
 	}
+	if err := quietClient(dir); err != nil {
+		return nil, err
+	}
 	r := &run{opt: opt, dir: dir, report: &report{}, ledger: newLedger()}
 	r.ctx, r.cancel = context.WithCancel(parent)
 	if r.cluster, err = newCluster(opt, dir); err != nil {
@@ -90,6 +95,18 @@ func newRun(parent context.Context, opt options) (*run, error) {
 	}
 	r.dynamic, err = dynamic.NewForConfig(r.cluster.servers[0].config)
 	return r, err
+}
+
+// quietClient sends what the client library logs of itself to a file.
+func quietClient(dir string) error {
+	out, err := os.Create(filepath.Join(dir, "client.log"))
+	if err != nil {
+		return err
+	}
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	klog.SetOutput(out)
+	return flags.Parse([]string{"-logtostderr=false", "-stderrthreshold=FATAL"})
 }
 
 // perform runs one phase under a limit of its own and tells whether the run may go on.
@@ -112,13 +129,13 @@ func (r *run) perform(p phase) bool {
 	return err == nil || !p.vital
 }
 
-// close ends every child and removes the data; safe to call twice.
+// close ends every child and removes the data of a run that passed; safe to call twice.
 func (r *run) close() {
 	r.once.Do(func() {
 		r.cancel()
 		stopped := r.cluster.close()
 		r.report.check(stopped, "store stops on SIGTERM", "within 10 s")
-		if !r.opt.keep {
+		if !r.opt.keep && !r.report.hasFailed() {
 			if err := os.RemoveAll(filepath.Join(r.dir, "data")); err != nil {
 				r.report.note("data directory not removed: %v", err)
 			}
@@ -128,7 +145,7 @@ func (r *run) close() {
 
 // within gives a context for one request or one small group of them.
 func (r *run) within(limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.ctx, limit)
+	return context.WithTimeout(r.ctx, patient(limit))
 }
 
 // kubectl runs kubectl as the administrator against the cached API server.

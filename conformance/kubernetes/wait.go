@@ -6,13 +6,28 @@ import (
 	"time"
 )
 
-// await asks again every 100 ms until done says yes, the limit is over or the run is stopped. Its
-// error names what was waited for and what was seen last.
-func await(ctx context.Context, limit time.Duration, what string, done func(context.Context) (bool, string)) error {
+// patience multiplies every limit, for machines that are busy with other things.
+var patience = 1.0
+
+// patient is a limit as this run applies it.
+func patient(limit time.Duration) time.Duration {
+	return time.Duration(float64(limit) * patience)
+}
+
+// await asks again every 100 ms until done says yes, the limit is over, the run is stopped or one of
+// the processes ended. Its error names what was waited for and what was seen last.
+func await(ctx context.Context, limit time.Duration, what string,
+	done func(context.Context) (bool, string), needed ...*process) error {
+	limit = patient(limit)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	last := "nothing seen yet"
 	for {
+		for _, p := range needed {
+			if fell, how := p.fell(); fell {
+				return fmt.Errorf("waited for %s, but %s", what, how)
+			}
+		}
 		ok, state := done(ctx)
 		if ok {
 			return nil
