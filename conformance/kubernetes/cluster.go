@@ -16,9 +16,9 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// cluster is the store and the control plane on it, all on loopback. Two API servers share the store:
-// the cached one is as people run it; the plain one has no watch cache, so that each of its lists and
-// watches is the store's own answer.
+// cluster is the store and the control plane on it, all on loopback. Two API servers share the
+// store: the cached one is as people run it; the plain one has no watch cache, so that each of
+// its lists and watches is the store's own answer.
 type cluster struct {
 	opt         options
 	dir         string
@@ -59,7 +59,10 @@ func newCluster(opt options, dir string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	url := func(scheme string, port int) string { return fmt.Sprintf("%s://127.0.0.1:%d", scheme, port) }
+	url := func(scheme string, port int) string {
+		return fmt.Sprintf("%s://127.0.0.1:%d", scheme,
+			port)
+	}
 	a, err := newAuthority(dir)
 	if err != nil {
 		return nil, err
@@ -76,7 +79,8 @@ func newCluster(opt options, dir string) (*cluster, error) {
 		return nil, err
 	}
 	for _, s := range c.servers {
-		if s.config, err = clientcmd.BuildConfigFromFlags("", a.path(s.name+".kubeconfig")); err != nil {
+		kubeconfig := a.path(s.name + ".kubeconfig")
+		if s.config, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
 			return nil, err
 		}
 		// The client's own throttle would hide how fast the store is.
@@ -109,7 +113,8 @@ func (c *cluster) writeCredentials() error {
 	return a.kubeconfig("manager.kubeconfig", "manager", c.servers[0].url)
 }
 
-// startStore starts the store, or starts it again on the data it left, and waits until it is healthy.
+// startStore starts the store, or starts it again on the data it left, and waits until it is
+// healthy.
 func (c *cluster) startStore(ctx context.Context) error {
 	client, err := c.storeClient()
 	if err != nil {
@@ -129,7 +134,8 @@ func (c *cluster) startStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return await(ctx, 30*time.Second, "the store's /health", func(ctx context.Context) (bool, string) {
+	return await(ctx, 30*time.Second, "the store's /health", func(ctx context.Context) (bool,
+		string) {
 		body, err := fetch(ctx, client, c.storeURL+"/health")
 		if err != nil {
 			return false, err.Error()
@@ -150,7 +156,8 @@ func (c *cluster) storeClient() (*http.Client, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(a.cert)
-	config := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	config := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair},
+		MinVersion: tls.VersionTLS12}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, nil
 }
 
@@ -181,15 +188,18 @@ func (c *cluster) startServer(s *apiServer, watchCache bool) error {
 	args := []string{
 		"--etcd-servers=" + c.storeURL, "--secure-port=" + port, "--bind-address=127.0.0.1",
 		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.96.0.0/16",
-		"--tls-cert-file=" + a.path("apiserver.crt"), "--tls-private-key-file=" + a.path("apiserver.key"),
+		"--tls-cert-file=" + a.path("apiserver.crt"),
+		"--tls-private-key-file=" + a.path("apiserver.key"),
 		"--client-ca-file=" + a.path("ca.crt"), "--authorization-mode=Node,RBAC",
 		"--service-account-issuer=https://conformance.invalid",
 		"--service-account-key-file=" + a.path("service-account.key"),
 		"--service-account-signing-key-file=" + a.path("service-account.key"),
 		"--cert-dir=" + filepath.Join(c.dir, "generated-"+s.name),
 		fmt.Sprintf("--watch-cache=%t", watchCache),
-		// The identity is made of the host's name: two servers of one host would fight over its lease.
-		fmt.Sprintf("--feature-gates=APIServerIdentity=%t,UnknownVersionInteroperabilityProxy=%t", watchCache, watchCache),
+		// The identity is made of the host's name: two servers of one host would fight over its
+		// lease.
+		fmt.Sprintf("--feature-gates=APIServerIdentity=%t,UnknownVersionInteroperabilityProxy=%t",
+			watchCache, watchCache),
 		"--etcd-compaction-interval=" + c.opt.compaction.String(),
 		"--event-ttl=" + c.opt.eventTTL.String(),
 		"--vmodule=store=4,watcher=4,compact=4,feature_support_checker=4"}
@@ -198,7 +208,8 @@ func (c *cluster) startServer(s *apiServer, watchCache bool) error {
 			"--etcd-certfile="+a.path("client.crt"), "--etcd-keyfile="+a.path("client.key"))
 	}
 	var err error
-	s.process, err = launch(c.dir, "apiserver-"+s.name, filepath.Join(c.opt.bin, "kube-apiserver"), args...)
+	s.process, err = launch(c.dir, "apiserver-"+s.name, filepath.Join(c.opt.bin,
+		"kube-apiserver"), args...)
 	return err
 }
 
@@ -228,21 +239,23 @@ func (c *cluster) awaitReady(ctx context.Context, s *apiServer) error {
 		return err
 	}
 	client.Timeout = 5 * time.Second
-	return await(ctx, 120*time.Second, s.name+" API server's /readyz", func(context.Context) (bool, string) {
-		response, err := client.Get(s.url + "/readyz")
-		if err != nil {
-			return false, err.Error()
-		}
-		defer response.Body.Close()
-		body, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
-		return response.StatusCode == http.StatusOK, string(body)
-	}, s.process)
+	return await(ctx, 120*time.Second, s.name+" API server's /readyz",
+		func(context.Context) (bool, string) {
+			response, err := client.Get(s.url + "/readyz")
+			if err != nil {
+				return false, err.Error()
+			}
+			defer response.Body.Close()
+			body, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
+			return response.StatusCode == http.StatusOK, string(body)
+		}, s.process)
 }
 
 // fallen names the children that ended by themselves.
 func (c *cluster) fallen() []string {
 	var all []string
-	for _, p := range []*process{c.store, c.servers[0].process, c.servers[1].process, c.controllers} {
+	children := []*process{c.store, c.servers[0].process, c.servers[1].process, c.controllers}
+	for _, p := range children {
 		if p == nil {
 			continue
 		}

@@ -41,7 +41,8 @@ func (r *run) crash() error {
 	if err := r.cluster.startStore(r.ctx); err != nil {
 		return err
 	}
-	r.report.check(true, "store is healthy again", "%.2f s after its restart", time.Since(restarted).Seconds())
+	r.report.check(true, "store is healthy again", "%.2f s after its restart",
+		time.Since(restarted).Seconds())
 	if err := r.recover(writers, restarted); err != nil {
 		return err
 	}
@@ -52,14 +53,16 @@ func (r *run) crash() error {
 	pause(r.ctx, 2*time.Second)
 	failures := writers.stop()
 	r.report.check(acked > 0 && writers.written.Load() > acked, "writes go on after the restart",
-		"%d before the kill, %d after; %d failed in between", acked, writers.written.Load()-acked, len(failures))
+		"%d before the kill, %d after; %d failed in between", acked, writers.written.Load()-acked,
+		len(failures))
 	return r.judgeCrash(floor)
 }
 
 // recover waits until writers on both servers are acknowledged again and the API servers are ready.
 func (r *run) recover(writers *load, restarted time.Time) error {
 	for i, s := range r.cluster.servers {
-		err := await(r.ctx, 60*time.Second, "writes through the "+s.name+" API server after the restart",
+		err := await(r.ctx, 60*time.Second,
+			"writes through the "+s.name+" API server after the restart",
 			func(ctx context.Context) (bool, string) {
 				ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 				defer cancel()
@@ -77,10 +80,11 @@ func (r *run) recover(writers *load, restarted time.Time) error {
 		return err
 	}
 	resumed := writers.written.Load() + 40
-	return await(r.ctx, 60*time.Second, "forty more writes by the writers", func(context.Context) (bool, string) {
-		n := writers.written.Load()
-		return n >= resumed, fmt.Sprintf("%d of %d", n, resumed)
-	})
+	return await(r.ctx, 60*time.Second, "forty more writes by the writers",
+		func(context.Context) (bool, string) {
+			n := writers.written.Load()
+			return n >= resumed, fmt.Sprintf("%d of %d", n, resumed)
+		})
 }
 
 func (r *run) scrapeBoth() ([2]metrics, error) {
@@ -90,7 +94,8 @@ func (r *run) scrapeBoth() ([2]metrics, error) {
 		m, err := scrape(ctx, c)
 		cancel()
 		if err != nil {
-			return both, fmt.Errorf("metrics of the %s API server: %w", r.cluster.servers[i].name, err)
+			return both, fmt.Errorf("metrics of the %s API server: %w", r.cluster.servers[i].name,
+				err)
 		}
 		both[i] = m
 	}
@@ -108,7 +113,8 @@ func (r *run) countObservers(atKill bool) {
 		if atKill {
 			r.outage.lists[i], r.outage.resumed[i] = lists, resumed
 		} else {
-			r.outage.lists[i], r.outage.resumed[i] = lists-r.outage.lists[i], resumed-r.outage.resumed[i]
+			r.outage.lists[i], r.outage.resumed[i] = lists-r.outage.lists[i],
+				resumed-r.outage.resumed[i]
 		}
 	}
 }
@@ -123,7 +129,8 @@ func (r *run) judgeCrash(floor int64) error {
 		return err
 	}
 	now := revisionOf(&metav1.ObjectMeta{ResourceVersion: list.ResourceVersion})
-	r.report.check(now > floor, "resourceVersion goes on growing", "%d at the kill, %d now", floor, now)
+	r.report.check(now > floor, "resourceVersion goes on growing", "%d at the kill, %d now",
+		floor, now)
 	for _, w := range r.informers {
 		err := w.agree(r.ctx, r.ledger)
 		r.report.check(err == nil, w.name+" informers have caught up", "%s", reason(err))
@@ -131,9 +138,12 @@ func (r *run) judgeCrash(floor int64) error {
 	r.countObservers(false)
 	for i, w := range r.informers {
 		r.report.check(r.outage.lists[i] == 0, w.name+" informers resume without listing again",
-			"%d lists by informers of %d kinds; raw watch resumed %d times", r.outage.lists[i], w.kinds, r.outage.resumed[i])
+			"%d lists by informers of %d kinds; raw watch resumed %d times", r.outage.lists[i],
+			w.kinds, r.outage.resumed[i])
 	}
-	rebuilt := grown("apiserver_watch_cache_initializations_total", r.outage.before[0], r.outage.after[0])
-	r.report.check(len(rebuilt) == 0, "API server's watch caches resume without listing again", "rebuilt %s", few(rebuilt))
+	rebuilt := grown("apiserver_watch_cache_initializations_total", r.outage.before[0],
+		r.outage.after[0])
+	r.report.check(len(rebuilt) == 0, "API server's watch caches resume without listing again",
+		"rebuilt %s", few(rebuilt))
 	return nil
 }

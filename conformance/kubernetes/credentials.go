@@ -84,7 +84,8 @@ func (a *authority) serviceAccountKey() error {
 	if err != nil {
 		return err
 	}
-	return writePEM(a.path("service-account.key"), "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))
+	return writePEM(a.path("service-account.key"), "RSA PRIVATE KEY",
+		x509.MarshalPKCS1PrivateKey(key))
 }
 
 func writePEM(path, kind string, der []byte) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -44,11 +46,15 @@ func (r *run) eventsAndLeases() error {
 	}
 	for i := range expiringEvents {
 		event := &corev1.Event{
-			ObjectMeta:     metav1.ObjectMeta{Name: fmt.Sprintf("expiring-%d", i), Namespace: "play"},
-			InvolvedObject: corev1.ObjectReference{Kind: "ConfigMap", Namespace: "play", Name: "any"},
-			Reason:         "Conformance", Type: corev1.EventTypeNormal, Message: "lives on a lease",
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("expiring-%d", i),
+				Namespace: "play"},
+			InvolvedObject: corev1.ObjectReference{Kind: "ConfigMap", Namespace: "play",
+				Name: "any"},
+			Reason: "Conformance", Type: corev1.EventTypeNormal,
+			Message: "lives on a lease",
 		}
-		if _, err := r.clients[i%2].CoreV1().Events("play").Create(ctx, event, metav1.CreateOptions{}); err != nil {
+		_, err := r.clients[i%2].CoreV1().Events("play").Create(ctx, event, metav1.CreateOptions{})
+		if err != nil {
 			return err
 		}
 	}
@@ -62,14 +68,16 @@ func (r *run) checkEvents(when string) error {
 	if err != nil {
 		return err
 	}
-	r.report.check(len(list.Items) == expiringEvents, "events "+when, "%d of %d", len(list.Items), expiringEvents)
+	r.report.check(len(list.Items) == expiringEvents, "events "+when, "%d of %d", len(list.Items),
+		expiringEvents)
 	return nil
 }
 
 // follow counts the ends of events, across whatever the watch has to survive.
 func (e *expiry) follow(ctx context.Context, c kubernetes.Interface, from string) error {
 	ctx, e.stop = context.WithCancel(ctx)
-	source := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	source := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context,
+		o metav1.ListOptions) (watch.Interface, error) {
 		return c.CoreV1().Events("play").Watch(ctx, o)
 	}}
 	stream, err := retry.NewRetryWatcherWithContext(ctx, from, source)
@@ -174,15 +182,30 @@ func awaitLeader(ctx context.Context, led <-chan string, want string) error {
 	}
 }
 
+// uncancelled lets a request that has begun come to its end: one given up by its client would be
+// counted by the API server as an error of the store.
+type uncancelled struct{ next http.RoundTripper }
+
+func (u uncancelled) RoundTrip(request *http.Request) (*http.Response, error) {
+	return u.next.RoundTrip(request.WithContext(context.WithoutCancel(request.Context())))
+}
+
 func (r *run) candidate(ctx context.Context, server int, led chan<- string) error {
 	name := fmt.Sprintf("candidate-%d", server)
+	config := rest.CopyConfig(r.cluster.servers[server].config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return uncancelled{next} })
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: "play", Name: "office"},
-			Client:     r.clients[server].CoordinationV1(),
+			Client:     client.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: name},
 		},
-		LeaseDuration: 5 * time.Second, RenewDeadline: 4 * time.Second, RetryPeriod: 300 * time.Millisecond,
+		LeaseDuration: 5 * time.Second, RenewDeadline: 4 * time.Second,
+		RetryPeriod:     300 * time.Millisecond,
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) { led <- name },

@@ -69,10 +69,12 @@ func startInformers(ctx context.Context, s *apiServer) (*watchers, error) {
 	all := []cache.SharedIndexInformer{w.configMaps, w.pods,
 		factory.Apps().V1().ReplicaSets().Informer(), factory.Apps().V1().Deployments().Informer(),
 		factory.Core().V1().Namespaces().Informer(), factory.Core().V1().Secrets().Informer(),
-		factory.Coordination().V1().Leases().Informer(), factory.Core().V1().ServiceAccounts().Informer()}
+		factory.Coordination().V1().Leases().Informer(),
+		factory.Core().V1().ServiceAccounts().Informer()}
 	w.kinds = len(all)
 	factory.StartWithContext(ctx)
-	return w, await(ctx, 60*time.Second, s.name+" informers to sync", func(context.Context) (bool, string) {
+	return w, await(ctx, 60*time.Second, s.name+" informers to sync", func(context.Context) (bool,
+		string) {
 		synced := 0
 		for _, informer := range all {
 			if informer.HasSynced() {

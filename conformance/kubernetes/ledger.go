@@ -22,9 +22,9 @@ type entry struct {
 	kind watch.EventType
 }
 
-// ledger makes writes and remembers what was acknowledged, so that lists, watches and informers can
-// be held against it. A key whose write failed without an answer is doubtful: either outcome is right
-// for that one write, and the key is not written again. Safe for concurrent use.
+// ledger makes writes and remembers what was acknowledged, so that lists, watches and informers
+// can be held against it. A key whose write failed without an answer is doubtful: either outcome
+// is right for that one write, and the key is not written again. Safe for concurrent use.
 type ledger struct {
 	mu         sync.Mutex
 	acked      map[int64]entry
@@ -60,7 +60,8 @@ func (l *ledger) configMap(key, revision, data string) *corev1.ConfigMap {
 	}
 }
 
-// floor is the greatest revision acknowledged so far: a write that begins now must get a greater one.
+// floor is the greatest revision acknowledged so far: a write that begins now must get a greater
+// one.
 func (l *ledger) floor() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +69,8 @@ func (l *ledger) floor() int64 {
 }
 
 // settle records the outcome of one create or update that began when floor was the greatest.
-func (l *ledger) settle(key string, kind watch.EventType, floor int64, object *corev1.ConfigMap, err error) error {
+func (l *ledger) settle(key string, kind watch.EventType, floor int64,
+	object *corev1.ConfigMap, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -77,10 +79,12 @@ func (l *ledger) settle(key string, kind watch.EventType, floor int64, object *c
 	}
 	revision := revisionOf(object)
 	if other, taken := l.acked[revision]; taken {
-		l.violations = append(l.violations, fmt.Sprintf("revision %d given to %s and %s", revision, other.key, key))
+		l.violations = append(l.violations, fmt.Sprintf("revision %d given to %s and %s",
+			revision, other.key, key))
 	}
 	if revision <= floor {
-		l.violations = append(l.violations, fmt.Sprintf("%s got %d after %d was acknowledged", key, revision, floor))
+		l.violations = append(l.violations, fmt.Sprintf("%s got %d after %d was acknowledged",
+			key, revision, floor))
 	}
 	l.acked[revision] = entry{key, kind}
 	l.last[key] = revision

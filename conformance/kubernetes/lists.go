@@ -22,7 +22,8 @@ type paged struct {
 }
 
 // readPages reads all config maps in pages; between is called after each.
-func readPages(ctx context.Context, c kubernetes.Interface, limit int64, between func()) (*paged, error) {
+func readPages(ctx context.Context, c kubernetes.Interface, limit int64,
+	between func()) (*paged, error) {
 	p := &paged{revisions: map[string]int{}, objects: map[string]int64{}}
 	options := metav1.ListOptions{Limit: limit}
 	for {
@@ -63,7 +64,8 @@ func (r *run) pages() error {
 	r.report.check(len(failures) == 0, "writes beside paged lists",
 		"%d acknowledged; failed %s", writers.written.Load(), few(failures))
 	r.checkListed("after the paged lists")
-	out, err := r.kubectl("", "get", "configmaps", "-A", "-l", ledgerLabel, "--chunk-size=37", "-o", "name")
+	out, err := r.kubectl("", "get", "configmaps", "-A", "-l", ledgerLabel, "--chunk-size=37",
+		"-o", "name")
 	if err != nil {
 		return err
 	}
@@ -129,7 +131,8 @@ func differences(pages, whole map[string]int64, at int64) []string {
 			wrong = append(wrong, fmt.Sprintf("%s is at %d, after %d", key, revision, at))
 		}
 		if whole[key] != revision {
-			wrong = append(wrong, fmt.Sprintf("%s at %d in pages, %d in the whole", key, revision, whole[key]))
+			wrong = append(wrong, fmt.Sprintf("%s at %d in pages, %d in the whole", key, revision,
+				whole[key]))
 		}
 	}
 	for key := range whole {
@@ -166,11 +169,13 @@ func (r *run) resourceVersionsOf(ctx context.Context, c kubernetes.Interface, na
 	if err != nil {
 		return err
 	}
-	r.report.check(holds(list, key), name+" NotOlderThan shows the write it names", "%d objects", len(list.Items))
+	r.report.check(holds(list, key), name+" NotOlderThan shows the write it names", "%d objects",
+		len(list.Items))
 	if list, err = maps.List(ctx, metav1.ListOptions{ResourceVersion: "0"}); err != nil {
 		return err
 	}
-	r.report.check(len(list.Items) > 0, name+" resourceVersion 0 answers", "%d objects", len(list.Items))
+	r.report.check(len(list.Items) > 0, name+" resourceVersion 0 answers", "%d objects",
+		len(list.Items))
 	before := strconv.FormatInt(written-1, 10)
 	list, err = maps.List(ctx, metav1.ListOptions{ResourceVersion: before,
 		ResourceVersionMatch: metav1.ResourceVersionMatchExact})
@@ -178,13 +183,16 @@ func (r *run) resourceVersionsOf(ctx context.Context, c kubernetes.Interface, na
 		return err
 	}
 	r.report.check(!holds(list, key) && list.ResourceVersion == before,
-		name+" Exact shows the world before the write", "asked %s, got %s", before, list.ResourceVersion)
+		name+" Exact shows the world before the write", "asked %s, got %s", before,
+		list.ResourceVersion)
 	// Asked once: the client would otherwise follow the advice to try again later.
 	future := metav1.ListOptions{ResourceVersion: strconv.FormatInt(written+1_000_000, 10),
 		ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}
 	err = c.CoreV1().RESTClient().Get().Namespace("load-0").Resource("configmaps").
 		VersionedParams(&future, scheme.ParameterCodec).MaxRetries(0).Do(ctx).Error()
-	r.report.check(apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err),
+	refused := apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) ||
+		apierrors.IsServerTimeout(err)
+	r.report.check(refused,
 		name+" refuses a resourceVersion of the future", "%v", err)
 	return nil
 }

@@ -41,10 +41,12 @@ func (r *run) bootstrap() error {
 		return err
 	}
 	r.report.check(true, "second API server, without a watch cache, is ready", "")
-	err := await(r.ctx, 60*time.Second, "the default service account", func(ctx context.Context) (bool, string) {
-		_, err := r.clients[1].CoreV1().ServiceAccounts("default").Get(ctx, "default", metav1.GetOptions{})
-		return err == nil, fmt.Sprint(err)
-	})
+	err := await(r.ctx, 60*time.Second, "the default service account",
+		func(ctx context.Context) (bool, string) {
+			_, err := r.clients[1].CoreV1().ServiceAccounts("default").Get(ctx, "default",
+				metav1.GetOptions{})
+			return err == nil, fmt.Sprint(err)
+		})
 	r.report.check(err == nil, "controllers have started", "")
 	if err != nil {
 		return err

@@ -32,18 +32,21 @@ type options struct {
 func parseOptions() (options, error) {
 	var opt options
 	flag.StringVar(&opt.store, "store", "", "the store's binary (takes etcd's flags); required")
-	flag.StringVar(&opt.bin, "bin", "../bin", "directory of kube-apiserver, kube-controller-manager, kubectl")
+	flag.StringVar(&opt.bin, "bin", "../bin",
+		"directory of kube-apiserver, kube-controller-manager, kubectl")
 	flag.StringVar(&opt.logs, "logs", "", "directory for logs (default: a new temporary one)")
 	flag.IntVar(&opt.objects, "objects", 500, "objects created in the first load")
 	flag.DurationVar(&opt.down, "down", 2*time.Second, "how long the killed store stays down")
-	flag.DurationVar(&opt.compaction, "compaction", 30*time.Second, "the API servers' compaction interval")
+	flag.DurationVar(&opt.compaction, "compaction", 30*time.Second,
+		"the API servers' compaction interval")
 	flag.DurationVar(&opt.eventTTL, "event-ttl", 20*time.Second, "how long events live")
 	flag.BoolVar(&opt.keep, "keep", false, "keep the store's data directory even when all passes")
 	flag.BoolVar(&opt.tls, "tls", false, "reach the store over mutual TLS instead of plaintext")
 	flag.Float64Var(&patience, "patience", 1, "multiplies every limit, for a busy machine")
 	flag.Parse()
 	if opt.store == "" {
-		return opt, errors.New("-store PATH is required: the binary of etcd or of what stands in its place")
+		return opt,
+			errors.New("-store PATH is required: the binary of etcd or of what stands in its place")
 	}
 	var err error
 	if opt.store, err = filepath.Abs(opt.store); err != nil {

@@ -39,7 +39,8 @@ func plainMap(name string, data map[string]string) *corev1.ConfigMap {
 
 func (r *run) patchesOf(ctx context.Context, maps typed.ConfigMapInterface, server string) error {
 	name := "patched-" + server
-	first, err := maps.Create(ctx, plainMap(name, map[string]string{"a": "1", "b": "2"}), metav1.CreateOptions{})
+	first, err := maps.Create(ctx, plainMap(name, map[string]string{"a": "1", "b": "2"}),
+		metav1.CreateOptions{})
 	if err != nil {
 		return err
 	}
@@ -49,9 +50,12 @@ func (r *run) patchesOf(ctx context.Context, maps typed.ConfigMapInterface, serv
 		body string
 		want map[string]string
 	}{
-		{types.JSONPatchType, `[{"op":"test","path":"/data/a","value":"1"},{"op":"replace","path":"/data/a","value":"json"}]`,
+		{types.JSONPatchType,
+			`[{"op":"test","path":"/data/a","value":"1"},` +
+				`{"op":"replace","path":"/data/a","value":"json"}]`,
 			map[string]string{"a": "json", "b": "2"}},
-		{types.MergePatchType, `{"data":{"b":null,"c":"merge"}}`, map[string]string{"a": "json", "c": "merge"}},
+		{types.MergePatchType, `{"data":{"b":null,"c":"merge"}}`, map[string]string{"a": "json",
+			"c": "merge"}},
 		{types.StrategicMergePatchType, `{"data":{"d":"strategic"}}`,
 			map[string]string{"a": "json", "c": "merge", "d": "strategic"}},
 	} {
@@ -70,13 +74,15 @@ func (r *run) patchesOf(ctx context.Context, maps typed.ConfigMapInterface, serv
 	}
 	_, err = maps.Patch(ctx, name, types.JSONPatchType,
 		[]byte(`[{"op":"test","path":"/data/a","value":"other"}]`), metav1.PatchOptions{})
-	r.report.check(apierrors.IsInvalid(err), server+" JSON patch whose test fails is refused", "%v", err)
+	r.report.check(apierrors.IsInvalid(err), server+" JSON patch whose test fails is refused",
+		"%v", err)
 	return nil
 }
 
 func (r *run) conflictsOf(ctx context.Context, maps typed.ConfigMapInterface, server string) error {
 	name := "stale-" + server
-	old, err := maps.Create(ctx, plainMap(name, map[string]string{"n": "1"}), metav1.CreateOptions{})
+	old, err := maps.Create(ctx, plainMap(name, map[string]string{"n": "1"}),
+		metav1.CreateOptions{})
 	if err != nil {
 		return err
 	}
@@ -93,7 +99,8 @@ func (r *run) conflictsOf(ctx context.Context, maps typed.ConfigMapInterface, se
 	r.report.check(apierrors.IsAlreadyExists(err), server+" second create is refused", "%v", err)
 	err = maps.Delete(ctx, name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{ResourceVersion: &old.ResourceVersion}})
-	r.report.check(apierrors.IsConflict(err), server+" delete at a stale resourceVersion conflicts", "%v", err)
+	r.report.check(apierrors.IsConflict(err),
+		server+" delete at a stale resourceVersion conflicts", "%v", err)
 	same, err := maps.Update(ctx, newer, metav1.UpdateOptions{})
 	if err != nil {
 		return err
@@ -114,7 +121,8 @@ func (r *run) applyOf(ctx context.Context, maps typed.ConfigMapInterface, server
 		return err
 	}
 	_, err := apply("second", "second", false)
-	r.report.check(apierrors.IsConflict(err), server+" apply conflicts with another manager", "%v", err)
+	r.report.check(apierrors.IsConflict(err), server+" apply conflicts with another manager",
+		"%v", err)
 	got, err := apply("second", "second", true)
 	if err != nil {
 		return err
@@ -134,23 +142,32 @@ data: {colour: %s}
 func (r *run) kubectlTour() error {
 	r.checkKubectl("kubectl version", "v1.37", "", "version")
 	r.checkKubectl("kubectl apply", "created", fmt.Sprintf(appliedMap, "red"), "apply", "-f", "-")
-	r.checkKubectl("kubectl apply again", "configured", fmt.Sprintf(appliedMap, "blue"), "apply", "-f", "-")
-	r.checkKubectl("kubectl apply the same", "unchanged", fmt.Sprintf(appliedMap, "blue"), "apply", "-f", "-")
-	r.checkKubectl("kubectl apply --server-side", "serverside-applied", fmt.Sprintf(appliedMap, "green"),
+	r.checkKubectl("kubectl apply again", "configured", fmt.Sprintf(appliedMap, "blue"), "apply",
+		"-f", "-")
+	r.checkKubectl("kubectl apply the same", "unchanged", fmt.Sprintf(appliedMap, "blue"),
+		"apply", "-f", "-")
+	r.checkKubectl("kubectl apply --server-side", "serverside-applied", fmt.Sprintf(appliedMap,
+		"green"),
 		"apply", "--server-side", "--force-conflicts", "-f", "-")
 	r.checkKubectl("kubectl diff sees nothing", "", fmt.Sprintf(appliedMap, "green"),
 		"diff", "--server-side", "--force-conflicts", "-f", "-")
 	r.checkKubectl("kubectl patch", "patched", "", "-n", "play", "patch", "configmap", "by-kubectl",
 		"--type=merge", "-p", `{"data":{"shape":"round"}}`)
-	r.checkKubectl("kubectl label", "labeled", "", "-n", "play", "label", "configmap", "by-kubectl", "kept=no")
-	r.checkKubectl("kubectl get -o jsonpath", "green round", "", "-n", "play", "get", "configmap", "by-kubectl",
+	r.checkKubectl("kubectl label", "labeled", "", "-n", "play", "label", "configmap",
+		"by-kubectl", "kept=no")
+	r.checkKubectl("kubectl get -o jsonpath", "green round", "", "-n", "play", "get", "configmap",
+		"by-kubectl",
 		"-o", "jsonpath={.data.colour} {.data.shape}")
-	r.checkKubectl("kubectl create secret", "created", "", "-n", "play", "create", "secret", "generic", "hidden",
+	r.checkKubectl("kubectl create secret", "created", "", "-n", "play", "create", "secret",
+		"generic", "hidden",
 		"--from-literal=key=value")
 	r.checkKubectl("kubectl auth can-i", "yes", "", "auth", "can-i", "create", "pods")
 	r.checkKubectl("kubectl get --raw /readyz/etcd", "ok", "", "get", "--raw", "/readyz/etcd")
-	r.checkKubectl("kubectl delete", "deleted", "", "-n", "play", "delete", "configmap", "-l", "kept=no")
-	out, err := r.kubectl("", "-n", "play", "get", "configmap", "by-kubectl", "--ignore-not-found", "-o", "name")
-	r.report.check(err == nil && out == "", "kubectl get after delete shows nothing", "%q %v", out, err)
+	r.checkKubectl("kubectl delete", "deleted", "", "-n", "play", "delete", "configmap", "-l",
+		"kept=no")
+	out, err := r.kubectl("", "-n", "play", "get", "configmap", "by-kubectl",
+		"--ignore-not-found", "-o", "name")
+	r.report.check(err == nil && out == "", "kubectl get after delete shows nothing", "%q %v",
+		out, err)
 	return nil
 }

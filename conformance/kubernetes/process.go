@@ -21,8 +21,8 @@ type process struct {
 	stopping atomic.Bool
 }
 
-// launch starts a child. Its log is appended to, so that a restart keeps what was there. Should this
-// program die without stopping its children, the kernel ends them.
+// launch starts a child. Its log is appended to, so that a restart keeps what was there. Should
+// this program die without stopping its children, the kernel ends them.
 func launch(dir, name, binary string, args ...string) (*process, error) {
 	path := filepath.Join(dir, name+".log")
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -50,7 +50,8 @@ func (p *process) fell() (bool, string) {
 	select {
 	case <-p.done:
 		if !p.stopping.Load() {
-			return true, fmt.Sprintf("%s ended by itself (%s), see %s", p.name, p.cmd.ProcessState, p.log)
+			return true, fmt.Sprintf("%s ended by itself (%s), see %s", p.name,
+				p.cmd.ProcessState, p.log)
 		}
 	default:
 	}

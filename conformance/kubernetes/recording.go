@@ -73,10 +73,12 @@ func (r *recording) take(event watch.Event) {
 		return
 	}
 	if revision <= r.at {
-		r.problems = append(r.problems, fmt.Sprintf("%s %s at %d after %d", event.Type, keyOf(object), revision, r.at))
+		r.problems = append(r.problems, fmt.Sprintf("%s %s at %d after %d", event.Type,
+			keyOf(object), revision, r.at))
 	}
 	r.at = max(r.at, revision)
-	r.events = append(r.events, seen{revision, keyOf(object), event.Type, object.Labels[ledgerLabel] != ""})
+	r.events = append(r.events, seen{revision, keyOf(object), event.Type,
+		object.Labels[ledgerLabel] != ""})
 }
 
 // position is the revision of what was delivered last.
@@ -108,15 +110,18 @@ func (r *recording) judge(l *ledger, from int64) []string {
 		_, doubted := l.doubtful[e.key]
 		found[e.revision] = true
 		if acked && want != (entry{e.key, e.kind}) {
-			wrong = append(wrong, fmt.Sprintf("%d: %s %s, written as %s %s", e.revision, e.kind, e.key, want.kind, want.key))
+			wrong = append(wrong, fmt.Sprintf("%d: %s %s, written as %s %s", e.revision, e.kind,
+				e.key, want.kind, want.key))
 		}
 		if !acked && !doubted {
-			wrong = append(wrong, fmt.Sprintf("%d: %s %s was never written", e.revision, e.kind, e.key))
+			wrong = append(wrong, fmt.Sprintf("%d: %s %s was never written", e.revision, e.kind,
+				e.key))
 		}
 	}
 	for revision, e := range l.acked {
 		if revision > from && !found[revision] {
-			wrong = append(wrong, fmt.Sprintf("%d: %s %s was not delivered", revision, e.kind, e.key))
+			wrong = append(wrong, fmt.Sprintf("%d: %s %s was not delivered", revision, e.kind,
+				e.key))
 		}
 	}
 	return append(wrong, judgeDeletions(l, deleted)...)
@@ -126,7 +131,8 @@ func judgeDeletions(l *ledger, deleted map[string]int) []string {
 	var wrong []string
 	for key := range l.removed {
 		if deleted[key] != 1 {
-			wrong = append(wrong, fmt.Sprintf("deletion of %s delivered %d times", key, deleted[key]))
+			wrong = append(wrong, fmt.Sprintf("deletion of %s delivered %d times", key,
+				deleted[key]))
 		}
 	}
 	for key, times := range deleted {

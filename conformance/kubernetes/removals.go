@@ -12,13 +12,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+	typed "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
 // removals deletes with finalizers and deletes collections, through both servers.
 func (r *run) removals() error {
 	for i, s := range r.cluster.servers {
 		ctx, cancel := r.within(60 * time.Second)
-		err := errors.Join(r.finalizer(ctx, r.clients[i], s.name), r.collection(ctx, r.clients[i], s.name))
+		err := errors.Join(r.finalizer(ctx, r.clients[i], s.name), r.collection(ctx, r.clients[i],
+			s.name))
 		cancel()
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -49,13 +51,15 @@ func (r *run) finalizer(ctx context.Context, c kubernetes.Interface, server stri
 		return err
 	}
 	r.report.check(held.DeletionTimestamp != nil, server+" finalizer holds a deleted object", "")
-	_, err = maps.Patch(ctx, made.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`),
+	_, err = maps.Patch(ctx, made.Name, types.MergePatchType,
+		[]byte(`{"metadata":{"finalizers":null}}`),
 		metav1.PatchOptions{})
 	if err != nil {
 		return err
 	}
 	_, err = maps.Get(ctx, made.Name, metav1.GetOptions{})
-	r.report.check(apierrors.IsNotFound(err), server+" object goes when its finalizer does", "%v", err)
+	r.report.check(apierrors.IsNotFound(err), server+" object goes when its finalizer does", "%v",
+		err)
 	kinds := gather(ctx, stream, 2)
 	r.report.check(kinds[watch.Modified] == 1 && kinds[watch.Deleted] == 1,
 		server+" watch sees the mark and then the end", "%v", kinds)
@@ -78,13 +82,15 @@ func (r *run) collection(ctx context.Context, c kubernetes.Interface, server str
 			r.ledger.noteRemoved(keyOf(made))
 		}
 	}
-	err := maps.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "group=drop-" + server})
+	err := maps.DeleteCollection(ctx, metav1.DeleteOptions{},
+		metav1.ListOptions{LabelSelector: "group=drop-" + server})
 	if err != nil {
 		return err
 	}
 	counts := [2]int{}
 	for i, group := range []string{"keep", "drop"} {
-		list, err := maps.List(ctx, metav1.ListOptions{LabelSelector: "group=" + group + "-" + server})
+		list, err := maps.List(ctx,
+			metav1.ListOptions{LabelSelector: "group=" + group + "-" + server})
 		if err != nil {
 			return err
 		}
@@ -100,19 +106,8 @@ func (r *run) namespaceDeletion() error {
 	ctx, cancel := r.within(120 * time.Second)
 	defer cancel()
 	core := r.clients[0].CoreV1()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "doomed"}}
-	if _, err := core.Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+	if err := fillNamespace(ctx, core); err != nil {
 		return err
-	}
-	for i := range 40 {
-		name := fmt.Sprintf("object-%02d", i)
-		if _, err := core.ConfigMaps("doomed").Create(ctx, plainMap(name, nil), metav1.CreateOptions{}); err != nil {
-			return err
-		}
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if _, err := core.Secrets("doomed").Create(ctx, secret, metav1.CreateOptions{}); err != nil {
-			return err
-		}
 	}
 	began := time.Now()
 	for _, name := range []string{"doomed", "work"} {
@@ -121,13 +116,14 @@ func (r *run) namespaceDeletion() error {
 		}
 	}
 	for _, name := range []string{"doomed", "work"} {
-		err := await(ctx, 90*time.Second, "namespace "+name+" to be gone", func(ctx context.Context) (bool, string) {
-			got, err := r.clients[1].CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
-			if err == nil {
-				return false, fmt.Sprint(got.Status.Conditions)
-			}
-			return apierrors.IsNotFound(err), err.Error()
-		})
+		err := await(ctx, 90*time.Second, "namespace "+name+" to be gone",
+			func(ctx context.Context) (bool, string) {
+				got, err := r.clients[1].CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+				if err == nil {
+					return false, fmt.Sprint(got.Status.Conditions)
+				}
+				return apierrors.IsNotFound(err), err.Error()
+			})
 		if err != nil {
 			return err
 		}
@@ -137,6 +133,26 @@ func (r *run) namespaceDeletion() error {
 		}
 		r.report.check(len(left.Items) == 0, "namespace "+name+" is gone with all in it",
 			"after %.1f s", time.Since(began).Seconds())
+	}
+	return nil
+}
+
+// fillNamespace makes a namespace with two kinds of objects in it.
+func fillNamespace(ctx context.Context, core typed.CoreV1Interface) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "doomed"}}
+	if _, err := core.Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	for i := range 40 {
+		name := fmt.Sprintf("object-%02d", i)
+		_, err := core.ConfigMaps("doomed").Create(ctx, plainMap(name, nil), metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if _, err = core.Secrets("doomed").Create(ctx, secret, metav1.CreateOptions{}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ func patient(limit time.Duration) time.Duration {
 	return time.Duration(float64(limit) * patience)
 }
 
-// await asks again every 100 ms until done says yes, the limit is over, the run is stopped or one of
-// the processes ended. Its error names what was waited for and what was seen last.
+// await asks again every 100 ms until done says yes, the limit is over, the run is stopped or one
+// of the processes ended. Its error names what was waited for and what was seen last.
 func await(ctx context.Context, limit time.Duration, what string,
 	done func(context.Context) (bool, string), needed ...*process) error {
 	limit = patient(limit)

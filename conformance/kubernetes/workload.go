@@ -24,7 +24,8 @@ spec:
       containers: [{name: web, image: "registry.invalid/web:1"}]
 `
 
-// deployment lets the controllers make a replica set and its pods, which stay pending without nodes.
+// deployment lets the controllers make a replica set and its pods, which stay pending without
+// nodes.
 func (r *run) deployment() error {
 	if _, err := r.kubectl(deploymentManifest, "apply", "-f", "-"); err != nil {
 		return err
@@ -61,7 +62,8 @@ func (r *run) deployment() error {
 			pending++
 		}
 	}
-	r.report.check(pending == 3, "pods stay pending without nodes", "%d of %d", pending, len(pods.Items))
+	r.report.check(pending == 3, "pods stay pending without nodes", "%d of %d", pending,
+		len(pods.Items))
 	return nil
 }
 
@@ -82,7 +84,8 @@ func (r *run) awaitPods(n int) error {
 			return agreed, fmt.Sprintf("listed and in informers: %v", counts)
 		})
 	if err == nil {
-		r.report.check(true, fmt.Sprintf("deployment has %d pods", n), "after %.1f s", time.Since(began).Seconds())
+		r.report.check(true, fmt.Sprintf("deployment has %d pods", n), "after %.1f s",
+			time.Since(began).Seconds())
 	}
 	return err
 }
@@ -106,7 +109,8 @@ func (r *run) rollout() error {
 		return err
 	}
 	stop()
-	if _, err := r.kubectl("", "-n", "work", "scale", "deployment/web", "--replicas=0"); err != nil {
+	_, err := r.kubectl("", "-n", "work", "scale", "deployment/web", "--replicas=0")
+	if err != nil {
 		return err
 	}
 	return r.awaitPods(0)
@@ -123,7 +127,8 @@ func (r *run) checkReplicaSets() error {
 	for _, set := range sets.Items {
 		sizes[set.Spec.Template.Spec.Containers[0].Image] = *set.Spec.Replicas
 	}
-	ok := len(sizes) == 2 && sizes["registry.invalid/web:1"] == 0 && sizes["registry.invalid/web:2"] == 3
+	ok := len(sizes) == 2 && sizes["registry.invalid/web:1"] == 0 &&
+		sizes["registry.invalid/web:2"] == 3
 	r.report.check(ok, "rollout moved all replicas to the new set", "%v", sizes)
 	return nil
 }
@@ -137,9 +142,10 @@ func (r *run) playKubelet(ctx context.Context) {
 			if !ok || pod.Namespace != "work" || ready(pod) || pod.DeletionTimestamp != nil {
 				continue
 			}
-			body := fmt.Sprintf(`{"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True",`+
-				`"lastTransitionTime":%s}]}}`, strconv.Quote(time.Now().UTC().Format(time.RFC3339)))
-			_, err := r.clients[0].CoreV1().Pods("work").Patch(ctx, pod.Name,
+			body := fmt.Sprintf(`{"status":{"phase":"Running","conditions":[`+
+				`{"type":"Ready","status":"True","lastTransitionTime":%s}]}}`,
+				strconv.Quote(time.Now().UTC().Format(time.RFC3339)))
+			_, err := r.clients[0].CoreV1().Pods("work").Patch(r.ctx, pod.Name,
 				types.StrategicMergePatchType, []byte(body), metav1.PatchOptions{}, "status")
 			if err != nil {
 				pause(ctx, 100*time.Millisecond)
