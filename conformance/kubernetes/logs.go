@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// judgeLogs reads the API servers' logs for errors that name the store, and says what the store
+// used.
+func (r *run) judgeLogs() error {
+	for _, s := range r.cluster.servers {
+		outside, inside, err := storageErrors(s.process.log, r.outage)
+		if err != nil {
+			return err
+		}
+		r.report.check(len(outside) == 0, s.name+" log has no error that names storage", "%s",
+			few(outside))
+		for _, line := range inside {
+			fmt.Println("    in the outage:", line)
+		}
+		unsupported, err := grepFile(s.process.log,
+			unsupportedFeature)
+		if err != nil {
+			return err
+		}
+		r.report.check(len(unsupported) == 0,
+			s.name+" finds RequestWatchProgress and RangeStream supported", "%s", few(unsupported))
+	}
+	u, b := r.cluster.store.usage(), r.cluster.storeBefore
+	r.report.note("store: cpu %.1f s before the kill, %.1f s after; resident %d MiB "+
+		"(peak %d and %d MiB); written %d MiB",
+		b.cpu.Seconds(), u.cpu.Seconds(), u.resident>>20, b.peakResident>>20, u.peakResident>>20,
+		(b.written+u.written)>>20)
+	for _, s := range r.cluster.servers {
+		u := s.process.usage()
+		r.report.note("%s API server: cpu %.1f s, resident %d MiB", s.name, u.cpu.Seconds(),
+			u.resident>>20)
+	}
+	return nil
+}
+
+var (
+	klogError    = regexp.MustCompile(`^[EF](\d{4} \d{2}:\d{2}:\d{2}\.\d{6}) +\d+ ([a-z0-9_]+\.go):`)
+	storageFiles = regexp.MustCompile(`^(compact|watcher|store|decoder|lease_manager|etcd3|cacher|` +
+		`watch_cache|cache_watcher|delegator|feature_support_checker)\.go$`)
+	unsupportedFeature = regexp.MustCompile(`(RequestWatchProgress|RangeStream).*not support|` +
+		`not support.*(RequestWatchProgress|RangeStream)`)
+	storageWords = regexp.MustCompile(`(?i)etcd|storage|cacher|mvcc|rpc error|transport:|watch chan`)
+)
+
+// storageErrors splits a log's error lines that name the store by whether they fall into the
+// outage.
+func storageErrors(path string, o outage) (outside, inside []string, err error) {
+	lines, err := grepFile(path,
+		regexp.MustCompile(`^[EF]\d{4} |"level":"(error|dpanic|panic|fatal)"|^panic:|^fatal error:`))
+	for _, line := range lines {
+		at, names := readErrorLine(line)
+		switch {
+		case !names:
+		case o.covers(at):
+			inside = append(inside, line)
+		default:
+			outside = append(outside, line)
+		}
+	}
+	return outside, inside, err
+}
+
+// readErrorLine gives a line's time and whether it names the store. A line whose time cannot be
+// read lies outside every outage.
+func readErrorLine(line string) (time.Time, bool) {
+	if parts := klogError.FindStringSubmatch(line); parts != nil {
+		at, err := time.ParseInLocation("2006 0102 15:04:05.000000",
+			time.Now().Format("2006 ")+parts[1], time.Local)
+		names := storageFiles.MatchString(parts[2]) || storageWords.MatchString(line)
+		if err != nil {
+			return time.Time{}, names
+		}
+		return at, names
+	}
+	var record struct {
+		At string `json:"ts"`
+	}
+	if json.Unmarshal([]byte(line), &record) == nil {
+		if at, err := time.Parse("2006-01-02T15:04:05.999999Z0700", record.At); err == nil {
+			return at, true
+		}
+	}
+	return time.Time{}, true
+}
+
+func grepFile(path string, pattern *regexp.Regexp) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var found []string
+	lines := bufio.NewScanner(file)
+	lines.Buffer(make([]byte, 1<<20), 1<<24)
+	for lines.Scan() {
+		if pattern.MatchString(lines.Text()) {
+			found = append(found, strings.TrimSpace(lines.Text()))
+		}
+	}
+	return found, lines.Err()
+}
