@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use futures::stream;
-use state::{RangePage, RangeQuery, Refusal, Revision, SortOrder, SortTarget, View};
+use state::{RangePage, RangeQuery, Refusal, Revision, Sort, SortOrder, SortTarget, View};
 
 use super::encode::{Part, range_reply};
 use super::{Services, decode, status, translate};
@@ -45,12 +45,12 @@ impl Services {
     }
 
     pub(super) async fn range_stream(&self, request: pb::RangeRequest) -> Result<Messages, Status> {
-        let (query, serializable) = translate::range(request)?;
-        let sort = query.sort;
-        let by_key = sort.target == SortTarget::Key;
-        if !by_key || !matches!(sort.order, SortOrder::None | SortOrder::Ascend) {
+        let (mut query, serializable) = translate::range(request)?;
+        let ascending = query.sort == Sort { order: SortOrder::Ascend, target: SortTarget::Key };
+        if query.sort.order != SortOrder::None && !ascending {
             return Err(status::STREAM_SORTS);
         }
+        query.sort = Sort::default();
         if has_filters(&query) {
             return Err(status::STREAM_FILTERS);
         }
