@@ -92,7 +92,7 @@ where
     if is_http2 {
         let connection = http2_builder(&settings).serve_connection(
             io,
-            service_fn(move |request| infallible(answer(Arc::clone(&shared), request))),
+            service_fn(move |request| Box::pin(infallible(answer(Arc::clone(&shared), request)))),
         );
         let mut connection = pin!(connection);
         tokio::select! {

@@ -1,5 +1,7 @@
 //! `/metrics`: etcd's names for how this member stands, and the counters of its calls.
 
+use engine::Status;
+
 use crate::observe::exposition::Type::{Counter, Gauge};
 use crate::observe::exposition::{Exposition, Labels};
 use crate::observe::process;
@@ -46,6 +48,11 @@ fn standing(services: &Services, out: &mut Exposition) {
     let gauges = [
         ("etcd_server_has_leader", "Whether or not a leader exists.", u64::from(has_leader)),
         ("etcd_server_is_leader", "Whether or not this member is a leader.", u64::from(is_leader)),
+        (
+            "etcd_server_leader_changes_seen_total",
+            "The number of leader changes seen.",
+            u64::from(has_leader),
+        ),
         ("etcd_server_is_learner", "Whether or not this member is a learner.", 0),
         (
             "etcd_server_proposals_pending",
@@ -83,6 +90,11 @@ fn standing(services: &Services, out: &mut Exposition) {
     for (name, help, value) in gauges {
         out.single(name, Gauge, help, value);
     }
+    journal(&status, out);
+    alarms(&status, out);
+}
+
+fn journal(status: &Status, out: &mut Exposition) {
     let counters = [
         (
             "etcd_disk_wal_write_bytes_total",
@@ -91,15 +103,13 @@ fn standing(services: &Services, out: &mut Exposition) {
         ),
         ("meridian_journal_batches_total", "Batches appended to the journal.", status.batches),
         ("meridian_commands_total", "Commands appended to the journal.", status.committed),
-        (
-            "etcd_server_leader_changes_seen_total",
-            "The number of leader changes seen.",
-            status.epoch.0,
-        ),
     ];
     for (name, help, value) in counters {
         out.single(name, Counter, help, value);
     }
+}
+
+fn alarms(status: &Status, out: &mut Exposition) {
     let name = "etcd_debugging_server_alarms";
     out.head(name, Gauge, "Alarms for every member in cluster.");
     for alarm in &status.alarms {

@@ -8,7 +8,10 @@ use super::support::{Client, Server, everything, refused};
 
 async fn chunks(client: &mut Client, request: pb::RangeRequest) -> Vec<pb::RangeResponse> {
     let mut stream = client
-        .stream::<_, pb::RangeStreamResponse>("/etcdserverpb.KV/RangeStream", request)
+        .stream::<pb::RangeRequest, pb::RangeStreamResponse>(
+            "/etcdserverpb.KV/RangeStream",
+            request,
+        )
         .await
         .unwrap();
     let mut chunks = Vec::new();
@@ -79,7 +82,10 @@ async fn sorting_and_filtering_are_not_for_streams() {
     ];
     for (request, words) in cases {
         let answer = client
-            .stream::<_, pb::RangeStreamResponse>("/etcdserverpb.KV/RangeStream", request)
+            .stream::<pb::RangeRequest, pb::RangeStreamResponse>(
+                "/etcdserverpb.KV/RangeStream",
+                request,
+            )
             .await;
         refused(answer.map(drop), Code::Unimplemented, words);
     }

@@ -129,7 +129,7 @@ impl Client {
     pub(crate) async fn stream<Q, R>(
         &mut self,
         path: &'static str,
-        request: Q,
+        request: impl IntoRequest<Q>,
     ) -> Result<Streaming<R>, Status>
     where
         Q: Message + Default + Send + 'static,

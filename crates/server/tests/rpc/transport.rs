@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use server::wire::etcdserverpb as pb;
+use server::wire::health::{HealthCheckRequest, HealthCheckResponse};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::{Code, Request};
@@ -34,22 +35,27 @@ async fn a_message_over_the_limit_is_refused_unread() {
 }
 
 #[tokio::test]
-async fn a_deadline_ends_a_stream_and_a_call() {
+async fn a_deadline_ends_a_stream() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let mut request = Request::new(HealthCheckRequest::default());
+    request.metadata_mut().insert("grpc-timeout", "100m".parse().unwrap());
+    let path = "/grpc.health.v1.Health/Watch";
+    let mut stream =
+        client.stream::<HealthCheckRequest, HealthCheckResponse>(path, request).await.unwrap();
+    assert_eq!(stream.message().await.unwrap().unwrap().status, 1);
+    refused(stream.message().await, Code::DeadlineExceeded, "context deadline exceeded");
+}
+
+#[tokio::test]
+async fn a_deadline_must_be_one() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let mut request = Request::new(pb::StatusRequest {});
-    request.metadata_mut().insert("grpc-timeout", "0n".parse().unwrap());
-    let answer =
-        client.call_with::<_, pb::StatusResponse>("/etcdserverpb.Lease/LeaseLeases", request).await;
-    // The answer may be there at once, and then it counts.
-    if answer.is_err() {
-        refused(answer, Code::DeadlineExceeded, "context deadline exceeded");
-    }
-    let mut request = Request::new(pb::StatusRequest {});
     request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
-    let answer =
-        client.call_with::<_, pb::StatusResponse>("/etcdserverpb.Lease/LeaseLeases", request).await;
-    assert_eq!(answer.unwrap_err().code(), Code::Internal);
+    let path = "/etcdserverpb.Maintenance/Status";
+    let answer = client.call_with::<_, pb::StatusResponse>(path, request).await;
+    refused(answer, Code::Internal, "malformed grpc-timeout: \"soon\"");
 }
 
 #[tokio::test]
