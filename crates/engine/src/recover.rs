@@ -2,10 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use journal::{Journal, JournalError, Nonce, Slot};
-use rand::Rng;
+use journal::{Journal, JournalError, Record, Slot};
 use state::{Command, Entry, Epoch, MemberId, Position, Reply, State};
 
 use crate::archive;
@@ -18,6 +17,11 @@ const READ_BYTES: usize = 8 << 20;
 /// Entries replayed between two steps of compaction, and between two lines of progress.
 const MAINTAIN_EVERY: u64 = 256;
 const PROGRESS_EVERY: u64 = 100_000;
+/// How often a journal that does not answer is asked, and the pause in between, doubled each time up to
+/// the longest: about six seconds.
+const TRIES: u32 = 12;
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What was found.
 pub(crate) struct Recovered {
@@ -35,7 +39,7 @@ pub(crate) async fn recover(
     let started = Instant::now();
     let mut state = from_checkpoint(folder)?;
     let checkpoint = state.position();
-    let tail = journal.tail().await?;
+    let tail = tail(journal).await?;
     let mut tail_bytes = 0;
     let mut next = Slot(state.position().0).next();
     if tail < next {
@@ -46,11 +50,7 @@ pub(crate) async fn recover(
         )));
     }
     while next < tail {
-        let records = journal.read(next, READ_BYTES).await?;
-        if records.is_empty() {
-            return Err(OpenError::Entry(format!("slot {next} is missing below the tail {tail}")));
-        }
-        for record in records {
+        for record in read(journal, next, READ_BYTES).await? {
             let entry = decode(record.slot, &record.body)?;
             tail_bytes += record.body.len() as u64;
             state.apply(Position(record.slot.0), &entry);
@@ -89,15 +89,48 @@ fn decode(slot: Slot, body: &bytes::Bytes) -> Result<Entry, OpenError> {
     })
 }
 
-/// Reads the one entry at `slot`, which is known to be occupied.
-pub(crate) async fn read_entry(journal: &dyn Journal, slot: Slot) -> Result<Entry, OpenError> {
-    let records = journal.read(slot, 1).await?;
-    let record = records.into_iter().next().ok_or_else(|| {
-        OpenError::Journal(JournalError::Unavailable(format!(
-            "slot {slot} was said to be occupied"
-        )))
-    })?;
-    decode(slot, &record.body)
+/// Reads the one entry at `slot`, which is known to be occupied, and how many bytes it has.
+pub(crate) async fn read_entry(
+    journal: &dyn Journal,
+    slot: Slot,
+) -> Result<(Entry, u64), OpenError> {
+    let records = read(journal, slot, 1).await?;
+    let Some(record) = records.first() else { return Err(missing(slot)) };
+    Ok((decode(record.slot, &record.body)?, record.body.len() as u64))
+}
+
+/// Reads from `slot` on, which is known to be occupied: a read may lag, and an engine may be out for a
+/// moment.
+async fn read(journal: &dyn Journal, slot: Slot, limit: usize) -> Result<Vec<Record>, OpenError> {
+    let mut pause = FIRST_PAUSE;
+    let mut last = missing(slot);
+    for _ in 0..TRIES {
+        match journal.read(slot, limit).await {
+            Ok(records) if records.is_empty() => last = missing(slot),
+            Ok(records) => return Ok(records),
+            Err(error @ JournalError::Unavailable(_)) => last = error.into(),
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Err(last)
+}
+
+async fn tail(journal: &dyn Journal) -> Result<Slot, OpenError> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match journal.tail().await {
+            Err(JournalError::Unavailable(_)) => tokio::time::sleep(pause).await,
+            answer => return Ok(answer?),
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(journal.tail().await?)
+}
+
+fn missing(slot: Slot) -> OpenError {
+    OpenError::Entry(format!("the journal's slot {slot} is missing below its tail"))
 }
 
 /// Claims the next epoch: a plain append, tried at the tail until it is ours.
@@ -112,8 +145,7 @@ pub(crate) async fn claim(
         let epoch = Epoch(state.epoch().0 + 1);
         let commands = vec![Command::Claim { epoch, member }];
         let entry = Entry { epoch: state.epoch(), clock: clock.wall(), commands };
-        let nonce = Nonce(rand::rng().random());
-        match settle(Arc::clone(journal), slot, nonce, entry.encode()).await {
+        match settle(Arc::clone(journal), slot, entry.encode()).await {
             Settled::Won => {
                 let outcomes = state.apply(Position(slot.0), &entry);
                 let granted = outcomes.first().map(|outcome| &outcome.result);
@@ -121,11 +153,11 @@ pub(crate) async fn claim(
                     return Ok(epoch);
                 }
             }
-            Settled::Lost => {
-                let theirs = read_entry(&**journal, slot).await?;
+            Settled::Lost(theirs, _) => {
                 state.apply(Position(slot.0), &theirs);
             }
             Settled::Refused(why) => return Err(OpenError::Journal(why)),
+            Settled::Failed(why) => return Err(OpenError::Entry(why)),
         }
     }
 }

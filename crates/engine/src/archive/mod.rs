@@ -7,6 +7,7 @@ mod checkpoint;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use journal::{Journal, Slot};
 use state::{Image, Position, State};
@@ -14,15 +15,24 @@ use tokio::sync::oneshot;
 
 pub(crate) use checkpoint::{newest, read};
 
+/// After a failure the next attempt waits so long.
+const RETRY: Duration = Duration::from_secs(30);
+
 /// See the module.
 pub(crate) struct Archivist {
     folder: Option<PathBuf>,
     journal: Arc<dyn Journal>,
     /// Journal bytes after which a checkpoint is due, at the least.
     after: u64,
+    /// Journal bytes since the newest checkpoint, or the one under way.
     since_last: u64,
+    /// What `since_last` was when the job under way began.
+    before_job: u64,
     job: Option<oneshot::Receiver<Result<Position, String>>>,
     last: Position,
+    /// When the last attempt failed: not before this.
+    not_before: Option<Duration>,
+    failed: bool,
 }
 
 impl Archivist {
@@ -33,18 +43,35 @@ impl Archivist {
         last: Position,
         since_last: u64,
     ) -> Self {
-        Self { folder, journal, after, since_last, job: None, last }
+        Self {
+            folder,
+            journal,
+            after,
+            since_last,
+            before_job: 0,
+            job: None,
+            last,
+            not_before: None,
+            failed: false,
+        }
     }
 
     /// The journal has grown.
     pub(crate) fn appended(&mut self, bytes: u64) {
-        self.since_last += bytes;
+        self.since_last = self.since_last.saturating_add(bytes);
     }
 
     /// Starts a checkpoint if one is due.
-    pub(crate) fn consider(&mut self, state: &State) {
+    pub(crate) fn consider(&mut self, state: &State, now: Duration) {
+        if self.job.is_some() || self.folder.is_none() {
+            return;
+        }
+        if std::mem::take(&mut self.failed) {
+            self.not_before = Some(now.saturating_add(RETRY));
+        }
         let due = self.since_last >= self.after.max(state.sizes().in_use);
-        if due && self.job.is_none() && state.position() > self.last {
+        let patient = self.not_before.is_none_or(|moment| now >= moment);
+        if due && patient && state.position() > self.last {
             self.begin(state);
         }
     }
@@ -54,13 +81,12 @@ impl Archivist {
         let (done, job) = oneshot::channel();
         let image = state.image();
         let journal = Arc::clone(&self.journal);
-        self.since_last = 0;
+        self.before_job = std::mem::take(&mut self.since_last);
         self.job = Some(job);
         let work = move || drop(done.send(checkpoint_and_trim(&folder, &image, &*journal)));
-        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(work);
-        if let Err(error) = thread {
+        // If there is no thread to be had, `done` goes with `work`, and the job has failed.
+        if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(work) {
             tracing::error!(%error, "cannot start a thread for the checkpoint");
-            self.job = None;
         }
     }
 
@@ -69,9 +95,18 @@ impl Archivist {
         let Some(job) = &mut self.job else { return std::future::pending().await };
         let done = job.await.unwrap_or_else(|_| Err("the checkpoint's thread died".to_owned()));
         self.job = None;
-        if let Ok(position) = &done {
-            assert!(*position >= self.last, "checkpoints go forward");
-            self.last = *position;
+        let began_with = std::mem::take(&mut self.before_job);
+        match &done {
+            Ok(position) => {
+                assert!(*position >= self.last, "checkpoints go forward");
+                self.last = *position;
+                self.not_before = None;
+            }
+            // What was to be covered still is.
+            Err(_) => {
+                self.appended(began_with);
+                self.failed = true;
+            }
         }
         done
     }
@@ -93,9 +128,13 @@ fn checkpoint_and_trim(
 ) -> Result<Position, String> {
     let position = image.position();
     checkpoint::write(folder, image).map_err(|error| error.to_string())?;
-    // Only now is the checkpoint durable; the journal keeps every slot after it.
-    futures::executor::block_on(journal.trim(Slot(position.0).next()))
-        .map_err(|error| format!("cannot trim the journal: {error}"))?;
-    checkpoint::forget_before(folder, position).map_err(|error| error.to_string())?;
+    // Only now is the checkpoint durable; the journal keeps every slot after it. What cannot be removed
+    // now is removed after the next checkpoint.
+    if let Err(error) = futures::executor::block_on(journal.trim(Slot(position.0).next())) {
+        tracing::warn!(%error, "cannot trim the journal behind the checkpoint");
+    }
+    if let Err(error) = checkpoint::forget_before(folder, position) {
+        tracing::warn!(%error, "cannot remove older checkpoints");
+    }
     Ok(position)
 }
