@@ -69,7 +69,7 @@ impl Engine {
         let mut status =
             Status { member, leader: member, quota: options.quota, ..Status::default() };
         status.durable = state.position();
-        status.checkpoint = found.checkpoint;
+        status.checkpoint = found.checkpoint.position;
         status.leases = leases.len();
         status.observe(&state);
         let archivist = Archivist::new(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use journal::{Journal, JournalError, Record, Slot};
 use state::{Command, Entry, Epoch, MemberId, Position, Reply, State};
 
-use crate::archive;
+use crate::archive::{self, Written};
 use crate::clock::Clock;
 use crate::fault::OpenError;
 use crate::offer::{Settled, settle};
@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// What was found.
 pub(crate) struct Recovered {
     pub(crate) state: State,
-    pub(crate) checkpoint: Position,
+    pub(crate) checkpoint: Written,
     /// Journal bytes after the checkpoint.
     pub(crate) tail_bytes: u64,
 }
@@ -37,8 +37,8 @@ pub(crate) async fn recover(
     folder: Option<&Path>,
 ) -> Result<Recovered, OpenError> {
     let started = Instant::now();
-    let mut state = from_checkpoint(folder)?;
-    let checkpoint = state.position();
+    let (mut state, bytes) = from_checkpoint(folder)?;
+    let checkpoint = Written { position: state.position(), bytes };
     let tail = tail(journal).await?;
     let mut tail_bytes = 0;
     let mut next = Slot(state.position().0).next();
@@ -65,7 +65,7 @@ pub(crate) async fn recover(
     }
     while state.maintain(usize::MAX) {}
     tracing::info!(
-        %checkpoint,
+        checkpoint = %checkpoint.position,
         position = %state.position(),
         revision = %state.revision(),
         took = ?started.elapsed(),
@@ -74,11 +74,15 @@ pub(crate) async fn recover(
     Ok(Recovered { state, checkpoint, tail_bytes })
 }
 
-fn from_checkpoint(folder: Option<&Path>) -> Result<State, OpenError> {
-    let Some(folder) = folder else { return Ok(State::new()) };
-    let newest = archive::newest(folder)
-        .map_err(|error| OpenError::Io(format!("cannot list {}: {error}", folder.display())))?;
-    newest.map_or_else(|| Ok(State::new()), |path| archive::read(&path))
+/// The state of the newest checkpoint, and the size of its file.
+fn from_checkpoint(folder: Option<&Path>) -> Result<(State, u64), OpenError> {
+    let Some(folder) = folder else { return Ok((State::new(), 0)) };
+    let failed = |error| OpenError::Io(format!("cannot list {}: {error}", folder.display()));
+    let Some(path) = archive::newest(folder).map_err(failed)? else {
+        return Ok((State::new(), 0));
+    };
+    let bytes = path.metadata().map_err(failed)?.len();
+    Ok((archive::read(&path)?, bytes))
 }
 
 fn decode(slot: Slot, body: &bytes::Bytes) -> Result<Entry, OpenError> {

@@ -189,6 +189,9 @@ impl Writer {
             // Nothing took effect: the same commands go into a later slot.
             self.offer_again(offer);
         } else {
+            // First the room, then the reply: whoever asks again at once must find it.
+            self.backlog.settle(offer.load);
+            self.take_requests();
             for (waiter, outcome) in offer.waiters.drain(..).zip(outcomes) {
                 if matches!(outcome.result, Ok(Reply::Claim { granted: true })) {
                     self.became_writer();
@@ -197,7 +200,6 @@ impl Writer {
                     waiter.answer(Ok(outcome));
                 }
             }
-            self.backlog.settle(offer.load);
         }
         self.maintain();
         self.archivist.consider(&self.state, self.shared.clock.monotonic());

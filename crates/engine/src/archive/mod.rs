@@ -18,6 +18,14 @@ pub(crate) use checkpoint::{newest, read};
 /// After a failure the next attempt waits so long.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// A checkpoint that is durable. The default is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) position: Position,
+    /// Of the file.
+    pub(crate) bytes: u64,
+}
+
 /// See the module.
 pub(crate) struct Archivist {
     folder: Option<PathBuf>,
@@ -28,8 +36,8 @@ pub(crate) struct Archivist {
     since_last: u64,
     /// What `since_last` was when the job under way began.
     before_job: u64,
-    job: Option<oneshot::Receiver<Result<Position, String>>>,
-    last: Position,
+    job: Option<oneshot::Receiver<Result<Written, String>>>,
+    last: Written,
     /// When the last attempt failed: not before this.
     not_before: Option<Duration>,
     failed: bool,
@@ -40,7 +48,7 @@ impl Archivist {
         folder: Option<PathBuf>,
         journal: Arc<dyn Journal>,
         after: u64,
-        last: Position,
+        last: Written,
         since_last: u64,
     ) -> Self {
         Self {
@@ -61,7 +69,9 @@ impl Archivist {
         self.since_last = self.since_last.saturating_add(bytes);
     }
 
-    /// Starts a checkpoint if one is due.
+    /// Starts a checkpoint if one is due: when the journal has grown by as much as the last one took, so
+    /// that writing checkpoints costs no more than writing the journal, nor replaying the tail more than
+    /// reading the checkpoint.
     pub(crate) fn consider(&mut self, state: &State, now: Duration) {
         if self.job.is_some() || self.folder.is_none() {
             return;
@@ -69,9 +79,9 @@ impl Archivist {
         if std::mem::take(&mut self.failed) {
             self.not_before = Some(now.saturating_add(RETRY));
         }
-        let due = self.since_last >= self.after.max(state.sizes().in_use);
+        let due = self.since_last >= self.after.max(self.last.bytes);
         let patient = self.not_before.is_none_or(|moment| now >= moment);
-        if due && patient && state.position() > self.last {
+        if due && patient && state.position() > self.last.position {
             self.begin(state);
         }
     }
@@ -97,9 +107,9 @@ impl Archivist {
         self.job = None;
         let began_with = std::mem::take(&mut self.before_job);
         match &done {
-            Ok(position) => {
-                assert!(*position >= self.last, "checkpoints go forward");
-                self.last = *position;
+            Ok(written) => {
+                assert!(written.position >= self.last.position, "checkpoints go forward");
+                self.last = *written;
                 self.not_before = None;
             }
             // What was to be covered still is.
@@ -108,7 +118,7 @@ impl Archivist {
                 self.failed = true;
             }
         }
-        done
+        done.map(|written| written.position)
     }
 
     /// Waits for a job under way, so that no thread writes to the folder after we are gone.
@@ -125,9 +135,9 @@ fn checkpoint_and_trim(
     folder: &std::path::Path,
     image: &Image,
     journal: &dyn Journal,
-) -> Result<Position, String> {
+) -> Result<Written, String> {
     let position = image.position();
-    checkpoint::write(folder, image).map_err(|error| error.to_string())?;
+    let bytes = checkpoint::write(folder, image).map_err(|error| error.to_string())?;
     // Only now is the checkpoint durable; the journal keeps every slot after it. What cannot be removed
     // now is removed after the next checkpoint.
     if let Err(error) = futures::executor::block_on(journal.trim(Slot(position.0).next())) {
@@ -136,5 +146,5 @@ fn checkpoint_and_trim(
     if let Err(error) = checkpoint::forget_before(folder, position) {
         tracing::warn!(%error, "cannot remove older checkpoints");
     }
-    Ok(position)
+    Ok(Written { position, bytes })
 }
