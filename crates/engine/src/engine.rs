@@ -1,6 +1,7 @@
 //! The engine: the handle through which everything outside reads, writes, watches and leases.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -68,7 +69,7 @@ impl Engine {
         let mut status =
             Status { member, leader: member, quota: options.quota, ..Status::default() };
         status.durable = state.position();
-        status.checkpoint = found.checkpoint;
+        status.checkpoint = found.checkpoint.position;
         status.leases = leases.len();
         status.observe(&state);
         let archivist = Archivist::new(
@@ -80,7 +81,16 @@ impl Engine {
         );
         let inbox = Inbox::new(options.max_waiting, options.max_waiting_bytes);
         let status = Mutex::new(status);
-        let shared = Arc::new(Shared { inbox, leases, status, published, clock, options });
+        let shared = Arc::new(Shared {
+            inbox,
+            leases,
+            status,
+            published,
+            alarm_gate: tokio::sync::Mutex::default(),
+            raising_alarm: AtomicBool::new(false),
+            clock,
+            options,
+        });
         let writer = Writer::new(state, Arc::clone(&shared), journal, archivist, hub.clone());
         let engine = Self { shared, hub };
         let compactor = Box::pin(compactor::run(engine.clone(), habit));
@@ -108,11 +118,11 @@ impl Engine {
     /// Orders a command, makes it durable, applies it, and returns what it came to.
     ///
     /// # Errors
-    /// See [`Fault`]. Dropping the future does not take the command back.
+    /// See [`Fault`]. When the future is dropped, a command that is not yet on its way to the journal is
+    /// forgotten; one that is takes effect.
     pub async fn commit(&self, command: Command) -> Result<Outcome, Fault> {
-        let size = command.size();
-        let outcome = self.shared.inbox.push(command, size)?;
-        outcome.await.unwrap_or(Err(Fault::Stopped))
+        let outcome = self.shared.inbox.push(command, self.shared.clock.monotonic())?;
+        outcome.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Whether writes that cost `bytes` fit the quota. If not, raises the NOSPACE alarm.
@@ -120,24 +130,44 @@ impl Engine {
     /// # Errors
     /// When the alarm cannot be made durable.
     pub async fn admit(&self, bytes: u64) -> Result<bool, Fault> {
-        let (over, member) = {
-            let status = self.shared.status.lock();
-            let over = status.quota.is_some_and(|quota| status.in_use_bytes + bytes >= quota);
-            let alarmed = status.alarms.iter().any(|alarm| alarm.alarm == AlarmType::NoSpace);
-            if alarmed && bytes > 0 {
-                return Ok(false);
-            }
-            (over && bytes > 0, status.member)
+        let Some(fits) = self.fits(bytes) else {
+            let _gate = self.shared.alarm_gate.lock().await;
+            // Whoever held the gate before us may have raised it.
+            return match self.fits(bytes) {
+                Some(fits) => Ok(fits),
+                None => self.raise_alarm(bytes).await.map(|()| false),
+            };
         };
-        if over {
-            tracing::warn!(bytes, "quota exceeded, raising NOSPACE");
-            let (action, alarm) = (AlarmAction::Activate, AlarmType::NoSpace);
-            self.commit(Command::Alarm { action, member, alarm }).await?;
-        }
-        Ok(!over)
+        Ok(fits)
     }
 
-    /// Asks the machine itself, between two batches.
+    /// Whether so many bytes fit; `None` if not and nobody has been told yet.
+    fn fits(&self, bytes: u64) -> Option<bool> {
+        if bytes == 0 {
+            return Some(true);
+        }
+        let status = self.shared.status.lock();
+        if status.alarms.iter().any(|alarm| alarm.alarm == AlarmType::NoSpace) {
+            return Some(false);
+        }
+        let would = status.in_use_bytes.saturating_add(bytes);
+        if status.quota.is_some_and(|quota| would >= quota) { None } else { Some(true) }
+    }
+
+    async fn raise_alarm(&self, bytes: u64) -> Result<(), Fault> {
+        tracing::warn!(bytes, "quota exceeded, raising NOSPACE");
+        let member = self.shared.status.lock().member;
+        let (action, alarm) = (AlarmAction::Activate, AlarmType::NoSpace);
+        self.shared.raising_alarm.store(true, Ordering::Release);
+        let raised = self.commit(Command::Alarm { action, member, alarm }).await;
+        if raised.is_err() {
+            self.shared.raising_alarm.store(false, Ordering::Release);
+        }
+        raised.map(|_| ())
+    }
+
+    /// Asks the machine itself, between two batches. The writer waits for the answer, so the question must
+    /// be a small one: for what takes long, ask for a view or an image and look at that elsewhere.
     ///
     /// # Errors
     /// When the engine is stopping.
@@ -147,7 +177,7 @@ impl Engine {
     ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
         self.shared.inbox.ask(Box::new(move |state| drop(reply.send(question(state)))))?;
-        answer.await.map_err(|_| Fault::Stopped)
+        answer.await.map_err(|_| gone())
     }
 
     /// How the engine stands.
@@ -173,15 +203,20 @@ impl Engine {
     /// # Errors
     /// When the engine stops, or the end of a due lease cannot be made durable in time.
     pub async fn keep_alive(&self, id: LeaseId) -> Result<i64, Fault> {
+        if self.stopping() {
+            return Err(Fault::Stopped);
+        }
         let patience = self.shared.options.request_timeout;
+        tokio::time::timeout(patience, self.renew(id)).await.map_err(|_| Fault::Timeout)
+    }
+
+    async fn renew(&self, id: LeaseId) -> i64 {
         loop {
             let ended = self.shared.leases.ended();
             match self.shared.leases.renew(id, self.shared.clock.monotonic()) {
-                Renewal::Renewed(ttl) => return Ok(ttl),
-                Renewal::Absent => return Ok(0),
-                Renewal::Ending => {
-                    tokio::time::timeout(patience, ended).await.map_err(|_| Fault::Timeout)?;
-                }
+                Renewal::Renewed(ttl) => return ttl,
+                Renewal::Absent => return 0,
+                Renewal::Ending => ended.await,
             }
         }
     }
@@ -243,6 +278,11 @@ impl Engine {
     pub fn stopping(&self) -> bool {
         self.shared.inbox.is_closed()
     }
+}
+
+/// The writer's task has ended, and did not say what became of the request.
+fn gone() -> Fault {
+    Fault::Unavailable("the writer ended before the outcome was known".to_owned())
 }
 
 /// Runs an engine's tasks to their end on the current runtime. For tests and small programs.

@@ -3,6 +3,7 @@
 //! Knows no network: gRPC is an adapter of this crate's [`Engine`].
 
 mod archive;
+mod backlog;
 mod clock;
 mod compactor;
 mod engine;
@@ -13,6 +14,7 @@ mod offer;
 mod options;
 mod quota;
 mod recover;
+mod setback;
 mod shared;
 mod vitals;
 pub mod watch;

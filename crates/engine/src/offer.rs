@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use journal::{Append, Journal, JournalError, Nonce, Slot};
-use state::Entry;
+use rand::Rng;
+use state::{Entry, Outcome};
 
-use crate::inbox::ReplyTo;
+use crate::fault::Fault;
+use crate::inbox::{Load, Waiter};
+use crate::recover::read_entry;
 
 /// The pause before an unsettled batch is offered again, doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -17,37 +21,87 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Offer {
     pub(crate) slot: Slot,
     pub(crate) entry: Entry,
-    pub(crate) replies: Vec<Option<ReplyTo>>,
+    /// One for each command.
+    pub(crate) waiters: Vec<Option<Waiter>>,
+    /// What it takes of the inbox's limits.
+    pub(crate) load: Load,
+    /// In the journal.
     pub(crate) bytes: u64,
-    pub(crate) since: Duration,
+}
+
+impl Offer {
+    /// Answers those that have waited longer than `patience`. The command may still take effect.
+    pub(crate) fn expire(&mut self, now: Duration, patience: Duration) {
+        for waiter in &mut self.waiters {
+            if let Some(late) = waiter.take_if(|waiter| waiter.is_late(now, patience)) {
+                late.answer(Err(Fault::Timeout));
+            }
+        }
+    }
+
+    /// Answers everybody who waits.
+    pub(crate) fn fail(&mut self, fault: &Fault) {
+        for waiter in self.waiters.drain(..).flatten() {
+            waiter.answer(Err(fault.clone()));
+        }
+    }
+}
+
+impl Waiter {
+    pub(crate) fn is_late(&self, now: Duration, patience: Duration) -> bool {
+        now.saturating_sub(self.since) > patience
+    }
+
+    /// The receiver may have gone away; that is its right.
+    pub(crate) fn answer(self, with: Result<Outcome, Fault>) {
+        drop(self.reply.send(with));
+    }
 }
 
 /// How an offer ended. Unknown is not an end.
 pub(crate) enum Settled {
+    /// Ours is there.
     Won,
-    Lost,
+    /// Somebody else's entry is there, of so many bytes.
+    Lost(Box<Entry>, u64),
+    /// Nothing is there of ours, now or later.
     Refused(JournalError),
+    /// What is there cannot be learnt any more: we cannot go on from here.
+    Failed(String),
 }
 
 /// Offers `body` to `slot` until the slot is decided. The same bytes, the same nonce, the same slot:
 /// an absent slot proves nothing, only an occupied one does.
-pub(crate) async fn settle(
+pub(crate) fn settle(
     journal: Arc<dyn Journal>,
     slot: Slot,
-    nonce: Nonce,
     body: Bytes,
-) -> Settled {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match journal.append(slot, nonce, body.clone()).await {
-            Append::Won => return Settled::Won,
-            Append::Lost => return Settled::Lost,
-            Append::Refused(why) => return Settled::Refused(why),
-            Append::Unknown(why) => {
-                tracing::warn!(%slot, error = %why, "append of unknown outcome, offering it again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+) -> BoxFuture<'static, Settled> {
+    let nonce = Nonce(rand::rng().random());
+    Box::pin(async move {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match journal.append(slot, nonce, body.clone()).await {
+                Append::Won => return Settled::Won,
+                Append::Lost => return lost(&*journal, slot).await,
+                Append::Refused(why) => return Settled::Refused(why),
+                // Somebody else went on without us, and what became of our offer is forgotten.
+                Append::Unknown(why @ JournalError::Trimmed { .. }) => {
+                    return Settled::Failed(why.to_string());
+                }
+                Append::Unknown(why) => {
+                    tracing::warn!(%slot, error = %why, "append of unknown outcome, offering it again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
         }
+    })
+}
+
+async fn lost(journal: &dyn Journal, slot: Slot) -> Settled {
+    match read_entry(journal, slot).await {
+        Ok((entry, bytes)) => Settled::Lost(Box::new(entry), bytes),
+        Err(error) => Settled::Failed(format!("slot {slot} was lost and cannot be read: {error}")),
     }
 }

@@ -40,8 +40,8 @@ pub struct Options {
     pub request_timeout: Duration,
     /// Whether and how to compact by itself.
     pub auto_compaction: AutoCompaction,
-    /// Journal bytes after which a checkpoint is due. At least the size of the state is waited for
-    /// as well, so that writing checkpoints never costs more than writing the journal.
+    /// Journal bytes after which a checkpoint is due. As many bytes as the last checkpoint has are waited
+    /// for as well, so that writing checkpoints never costs more than writing the journal.
     pub checkpoint_after: u64,
     /// For the watches.
     pub watch: crate::watch::Options,

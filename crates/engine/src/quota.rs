@@ -4,74 +4,113 @@
 //! room again: the quota was raised, or keys were deleted. A delete alone frees nothing while
 //! history keeps what was deleted, so under this alarm (and only then) a delete is followed by a compaction.
 
-use state::{Alarm, AlarmAction, AlarmType, Command, MemberId, Outcome, Reply, Revision, State};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// An alarm raised while there was more room than this was not raised for want of room.
-const NEAR: u64 = 4 << 20;
+use state::{
+    Alarm, AlarmAction, AlarmType, Command, MemberId, OpReply, Outcome, Reply, Revision, State,
+    TxnReply,
+};
 
 /// See the module.
 pub(crate) struct Quota {
     limit: Option<u64>,
-    /// Whether something was deleted or compacted since the alarm came on. True at start: the quota
-    /// may be another than when the alarm was raised.
-    freed: bool,
+    /// Whether there may be room again. True at start: the quota may be another than when the alarm
+    /// was raised.
+    look: bool,
+    /// Whether keys were deleted since the alarm came on, so that compacting is worth it.
+    deleted: bool,
     /// An alarm that a client raised by hand stays until it is taken back by hand.
     by_hand: bool,
-    /// What was proposed last, so that it is not proposed again on every tick.
+    /// What was proposed last and is on its way.
     proposed: Option<Command>,
 }
 
 impl Quota {
     pub(crate) fn new(limit: Option<u64>) -> Self {
-        Self { limit, freed: true, by_hand: false, proposed: None }
+        Self { limit, look: true, deleted: false, by_hand: false, proposed: None }
     }
 
-    /// Notes what the commands of a batch mean for the alarm.
-    pub(crate) fn applied(&mut self, state: &State, commands: &[Command], outcomes: &[Outcome]) {
+    /// Notes what the commands of a batch mean for the alarm. `raised_here` is set while the engine raises
+    /// it itself.
+    pub(crate) fn applied(
+        &mut self,
+        raised_here: &AtomicBool,
+        commands: &[Command],
+        outcomes: &[Outcome],
+    ) {
         for (command, outcome) in commands.iter().zip(outcomes) {
             if self.proposed.as_ref() == Some(command) {
                 self.proposed = None;
+                // Refused: proposing it again at once would be refused again.
+                self.look &= outcome.result.is_ok();
             }
             match (command, &outcome.result) {
-                (Command::Alarm { action: AlarmAction::Activate, .. }, Ok(_)) => {
-                    self.freed = false;
-                    let near = state.sizes().in_use.saturating_add(NEAR);
-                    self.by_hand = self.limit.is_none_or(|limit| near < limit);
+                (Command::Alarm { action: AlarmAction::Activate, alarm, .. }, Ok(_))
+                    if *alarm == AlarmType::NoSpace =>
+                {
+                    (self.look, self.deleted) = (false, false);
+                    self.by_hand = !raised_here.swap(false, Ordering::AcqRel);
                 }
-                (Command::LeaseRevoke { .. } | Command::Compact { .. }, Ok(_))
-                | (Command::DeleteRange(_), Ok(Reply::DeleteRange { deleted: 1.., .. }))
-                | (Command::Txn(_), Ok(Reply::Txn(_))) => self.freed = true,
+                (Command::Compact { .. }, Ok(_)) => self.look = true,
+                (_, Ok(reply)) if deletes(reply) => (self.look, self.deleted) = (true, true),
                 _ => {}
             }
         }
     }
 
+    /// A command will not take effect.
+    pub(crate) fn dropped(&mut self, command: &Command) {
+        if self.proposed.as_ref() == Some(command) {
+            self.proposed = None;
+        }
+    }
+
     /// The command to propose now, if any.
     pub(crate) fn relief(&mut self, state: &State) -> Option<Command> {
-        let member = self.alarmed(state)?;
-        if self.proposed.is_some() || !self.freed || self.by_hand {
+        if !self.look || self.by_hand || self.proposed.is_some() {
             return None;
         }
+        let member = alarmed(state)?;
         let fits = |bytes: u64| self.limit.is_none_or(|limit| bytes < limit);
-        let command = if fits(state.sizes().in_use) {
-            tracing::info!(in_use = state.sizes().in_use, "there is room again, NOSPACE ends");
+        let sizes = state.sizes();
+        let command = if fits(sizes.in_use) {
+            tracing::info!(in_use = sizes.in_use, "there is room again, NOSPACE ends");
             let action = AlarmAction::Deactivate;
             Command::Alarm { action, member, alarm: AlarmType::NoSpace }
-        } else if fits(state.sizes().live) && state.compact_revision() < state.revision() {
+        } else if self.deleted && fits(sizes.live) && state.compact_revision() < state.revision() {
             let revision: Revision = state.revision();
             tracing::info!(%revision, "compacting, since keys were deleted to make room");
             Command::Compact { revision }
         } else {
+            // Nothing changes until something is deleted or compacted.
+            self.look = false;
             return None;
         };
         self.proposed = Some(command.clone());
         Some(command)
     }
+}
 
-    fn alarmed(&self, state: &State) -> Option<MemberId> {
-        state
-            .alarms()
-            .find(|Alarm { alarm, .. }| *alarm == AlarmType::NoSpace)
-            .map(|alarm| alarm.member)
+fn alarmed(state: &State) -> Option<MemberId> {
+    state
+        .alarms()
+        .find(|Alarm { alarm, .. }| *alarm == AlarmType::NoSpace)
+        .map(|alarm| alarm.member)
+}
+
+fn deletes(reply: &Reply) -> bool {
+    match reply {
+        Reply::DeleteRange { deleted, .. } => *deleted > 0,
+        Reply::LeaseRevoke => true,
+        Reply::Txn(txn) => txn_deletes(txn),
+        _ => false,
     }
+}
+
+fn txn_deletes(txn: &TxnReply) -> bool {
+    txn.responses.iter().any(|(_, reply)| match reply {
+        OpReply::DeleteRange { deleted, .. } => *deleted > 0,
+        OpReply::Txn(txn) => txn_deletes(txn),
+        _ => false,
+    })
 }

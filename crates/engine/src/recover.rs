@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use journal::{Journal, JournalError, Nonce, Slot};
-use rand::Rng;
+use journal::{Journal, JournalError, Record, Slot};
 use state::{Command, Entry, Epoch, MemberId, Position, Reply, State};
 
-use crate::archive;
+use crate::archive::{self, Written};
 use crate::clock::Clock;
 use crate::fault::OpenError;
 use crate::offer::{Settled, settle};
@@ -18,11 +17,16 @@ const READ_BYTES: usize = 8 << 20;
 /// Entries replayed between two steps of compaction, and between two lines of progress.
 const MAINTAIN_EVERY: u64 = 256;
 const PROGRESS_EVERY: u64 = 100_000;
+/// How often a journal that does not answer is asked, and the pause in between, doubled each time up to
+/// the longest: about six seconds.
+const TRIES: u32 = 12;
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What was found.
 pub(crate) struct Recovered {
     pub(crate) state: State,
-    pub(crate) checkpoint: Position,
+    pub(crate) checkpoint: Written,
     /// Journal bytes after the checkpoint.
     pub(crate) tail_bytes: u64,
 }
@@ -33,9 +37,9 @@ pub(crate) async fn recover(
     folder: Option<&Path>,
 ) -> Result<Recovered, OpenError> {
     let started = Instant::now();
-    let mut state = from_checkpoint(folder)?;
-    let checkpoint = state.position();
-    let tail = journal.tail().await?;
+    let (mut state, bytes) = from_checkpoint(folder)?;
+    let checkpoint = Written { position: state.position(), bytes };
+    let tail = tail(journal).await?;
     let mut tail_bytes = 0;
     let mut next = Slot(state.position().0).next();
     if tail < next {
@@ -46,11 +50,7 @@ pub(crate) async fn recover(
         )));
     }
     while next < tail {
-        let records = journal.read(next, READ_BYTES).await?;
-        if records.is_empty() {
-            return Err(OpenError::Entry(format!("slot {next} is missing below the tail {tail}")));
-        }
-        for record in records {
+        for record in read(journal, next, READ_BYTES).await? {
             let entry = decode(record.slot, &record.body)?;
             tail_bytes += record.body.len() as u64;
             state.apply(Position(record.slot.0), &entry);
@@ -65,7 +65,7 @@ pub(crate) async fn recover(
     }
     while state.maintain(usize::MAX) {}
     tracing::info!(
-        %checkpoint,
+        checkpoint = %checkpoint.position,
         position = %state.position(),
         revision = %state.revision(),
         took = ?started.elapsed(),
@@ -74,11 +74,15 @@ pub(crate) async fn recover(
     Ok(Recovered { state, checkpoint, tail_bytes })
 }
 
-fn from_checkpoint(folder: Option<&Path>) -> Result<State, OpenError> {
-    let Some(folder) = folder else { return Ok(State::new()) };
-    let newest = archive::newest(folder)
-        .map_err(|error| OpenError::Io(format!("cannot list {}: {error}", folder.display())))?;
-    newest.map_or_else(|| Ok(State::new()), |path| archive::read(&path))
+/// The state of the newest checkpoint, and the size of its file.
+fn from_checkpoint(folder: Option<&Path>) -> Result<(State, u64), OpenError> {
+    let Some(folder) = folder else { return Ok((State::new(), 0)) };
+    let failed = |error| OpenError::Io(format!("cannot list {}: {error}", folder.display()));
+    let Some(path) = archive::newest(folder).map_err(failed)? else {
+        return Ok((State::new(), 0));
+    };
+    let bytes = path.metadata().map_err(failed)?.len();
+    Ok((archive::read(&path)?, bytes))
 }
 
 fn decode(slot: Slot, body: &bytes::Bytes) -> Result<Entry, OpenError> {
@@ -89,15 +93,48 @@ fn decode(slot: Slot, body: &bytes::Bytes) -> Result<Entry, OpenError> {
     })
 }
 
-/// Reads the one entry at `slot`, which is known to be occupied.
-pub(crate) async fn read_entry(journal: &dyn Journal, slot: Slot) -> Result<Entry, OpenError> {
-    let records = journal.read(slot, 1).await?;
-    let record = records.into_iter().next().ok_or_else(|| {
-        OpenError::Journal(JournalError::Unavailable(format!(
-            "slot {slot} was said to be occupied"
-        )))
-    })?;
-    decode(slot, &record.body)
+/// Reads the one entry at `slot`, which is known to be occupied, and how many bytes it has.
+pub(crate) async fn read_entry(
+    journal: &dyn Journal,
+    slot: Slot,
+) -> Result<(Entry, u64), OpenError> {
+    let records = read(journal, slot, 1).await?;
+    let Some(record) = records.first() else { return Err(missing(slot)) };
+    Ok((decode(record.slot, &record.body)?, record.body.len() as u64))
+}
+
+/// Reads from `slot` on, which is known to be occupied: a read may lag, and an engine may be out for a
+/// moment.
+async fn read(journal: &dyn Journal, slot: Slot, limit: usize) -> Result<Vec<Record>, OpenError> {
+    let mut pause = FIRST_PAUSE;
+    let mut last = missing(slot);
+    for _ in 0..TRIES {
+        match journal.read(slot, limit).await {
+            Ok(records) if records.is_empty() => last = missing(slot),
+            Ok(records) => return Ok(records),
+            Err(error @ JournalError::Unavailable(_)) => last = error.into(),
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Err(last)
+}
+
+async fn tail(journal: &dyn Journal) -> Result<Slot, OpenError> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match journal.tail().await {
+            Err(JournalError::Unavailable(_)) => tokio::time::sleep(pause).await,
+            answer => return Ok(answer?),
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(journal.tail().await?)
+}
+
+fn missing(slot: Slot) -> OpenError {
+    OpenError::Entry(format!("the journal's slot {slot} is missing below its tail"))
 }
 
 /// Claims the next epoch: a plain append, tried at the tail until it is ours.
@@ -112,8 +149,7 @@ pub(crate) async fn claim(
         let epoch = Epoch(state.epoch().0 + 1);
         let commands = vec![Command::Claim { epoch, member }];
         let entry = Entry { epoch: state.epoch(), clock: clock.wall(), commands };
-        let nonce = Nonce(rand::rng().random());
-        match settle(Arc::clone(journal), slot, nonce, entry.encode()).await {
+        match settle(Arc::clone(journal), slot, entry.encode()).await {
             Settled::Won => {
                 let outcomes = state.apply(Position(slot.0), &entry);
                 let granted = outcomes.first().map(|outcome| &outcome.result);
@@ -121,11 +157,11 @@ pub(crate) async fn claim(
                     return Ok(epoch);
                 }
             }
-            Settled::Lost => {
-                let theirs = read_entry(&**journal, slot).await?;
+            Settled::Lost(theirs, _) => {
                 state.apply(Position(slot.0), &theirs);
             }
             Settled::Refused(why) => return Err(OpenError::Journal(why)),
+            Settled::Failed(why) => return Err(OpenError::Entry(why)),
         }
     }
 }

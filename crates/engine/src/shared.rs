@@ -1,6 +1,7 @@
 //! What the writer and the handles share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use state::View;
@@ -19,6 +20,10 @@ pub(crate) struct Shared {
     pub(crate) status: Mutex<Status>,
     /// The newest view. Sent only after what it shows is durable, and before any reply about it.
     pub(crate) published: watch::Sender<Arc<View>>,
+    /// Held by the one request that raises the NOSPACE alarm; those behind it look again.
+    pub(crate) alarm_gate: tokio::sync::Mutex<()>,
+    /// Whether the next NOSPACE alarm is ours and not a client's.
+    pub(crate) raising_alarm: AtomicBool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
 }

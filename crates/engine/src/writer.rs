@@ -10,14 +10,13 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use journal::{Journal, JournalError, Nonce, Slot};
-use rand::Rng;
+use journal::{Journal, Slot};
 use state::{Command, Entry, Epoch, Outcome, Position, Reply, State};
 use tokio::time::MissedTickBehavior;
 
 use crate::archive::Archivist;
-use crate::fault::Fault;
-use crate::inbox::{Pending, ReplyTo};
+use crate::backlog::{Backlog, Batch};
+use crate::inbox::Question;
 use crate::offer::{Offer, Settled, settle};
 use crate::quota::Quota;
 use crate::shared::Shared;
@@ -27,26 +26,26 @@ use crate::watch::Hub;
 const TICK: Duration = Duration::from_millis(250);
 /// A batch this large is offered even while another is on its way.
 const EAGER_BYTES: usize = 256 << 10;
-/// How long to wait before a full journal is tried again.
-const FULL_PAUSE: Duration = Duration::from_millis(200);
 /// Work a step of compaction may do between two batches, in records looked at.
 const MAINTAIN_STEP: usize = 1_000;
+/// Questions answered between two batches.
+const QUESTIONS_A_TURN: usize = 256;
 
 /// See the module.
 pub(crate) struct Writer {
-    state: State,
-    shared: Arc<Shared>,
-    journal: Arc<dyn Journal>,
-    archivist: Archivist,
+    pub(crate) state: State,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) archivist: Archivist,
     hub: Hub,
-    quota: Quota,
-    epoch: Epoch,
-    backlog: VecDeque<Pending>,
-    backlog_bytes: usize,
-    offers: VecDeque<Offer>,
-    in_flight: FuturesOrdered<BoxFuture<'static, Settled>>,
-    next_slot: Slot,
-    maintaining: bool,
+    pub(crate) quota: Quota,
+    pub(crate) epoch: Epoch,
+    pub(crate) backlog: Backlog,
+    questions: VecDeque<Question>,
+    /// One for each future of `in_flight`, by slot.
+    pub(crate) offers: VecDeque<Offer>,
+    pub(crate) in_flight: FuturesOrdered<BoxFuture<'static, Settled>>,
+    pub(crate) next_slot: Slot,
 }
 
 impl Writer {
@@ -68,12 +67,11 @@ impl Writer {
             hub,
             quota,
             epoch,
-            backlog: VecDeque::new(),
-            backlog_bytes: 0,
+            backlog: Backlog::default(),
+            questions: VecDeque::new(),
             offers: VecDeque::new(),
             in_flight: FuturesOrdered::new(),
             next_slot,
-            maintaining: true,
         }
     }
 
@@ -83,94 +81,78 @@ impl Writer {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let shared = Arc::clone(&self.shared);
         loop {
-            self.take_requests();
+            let closed = self.take_requests();
+            self.answer_questions();
             self.offer_batches();
-            if shared.inbox.is_closed() && self.in_flight.is_empty() && self.backlog.is_empty() {
+            if closed && self.offers.is_empty() && self.questions.is_empty() {
                 break;
             }
+            let more = self.state.needs_maintenance() || !self.questions.is_empty();
+            // What is rare goes first, or a busy inbox would starve it.
             tokio::select! {
                 biased;
-                Some(settled) = self.in_flight.next() => self.settled(settled).await,
-                () = shared.inbox.filled() => {}
                 _ = tick.tick() => self.tick(),
                 done = self.archivist.finished() => self.archived(done),
-                () = tokio::task::yield_now(), if self.maintaining => {
-                    self.maintaining = self.state.maintain(MAINTAIN_STEP);
-                    self.observe();
-                }
+                Some(settled) = self.in_flight.next() => self.settled(settled),
+                () = shared.inbox.filled() => {}
+                () = tokio::task::yield_now(), if more => self.maintain(),
             }
         }
         self.archivist.abandon().await;
     }
 
-    /// Moves what waits in the inbox to the backlog, and answers questions.
-    fn take_requests(&mut self) {
-        let (commands, questions) = self.shared.inbox.take();
-        for pending in commands {
-            self.enqueue(pending);
-        }
-        for question in questions {
+    /// Moves what waits in the inbox to the backlog. Whether nothing comes after that.
+    pub(crate) fn take_requests(&mut self) -> bool {
+        self.backlog.take_from(&self.shared.inbox, &mut self.questions)
+    }
+
+    fn answer_questions(&mut self) {
+        let turn = self.questions.len().min(QUESTIONS_A_TURN);
+        for question in self.questions.drain(..turn) {
             question(&self.state);
         }
-    }
-
-    fn enqueue(&mut self, pending: Pending) {
-        self.backlog_bytes += pending.size;
-        self.backlog.push_back(pending);
-    }
-
-    /// Adds a command of our own; nobody waits for it.
-    fn propose(&mut self, command: Command) {
-        self.enqueue(Pending { size: command.size(), command, reply: None });
     }
 
     /// Offers as many batches as the pipeline takes: one always, more only when they are large, for
     /// a small one gains more by waiting for company.
     fn offer_batches(&mut self) {
         while !self.backlog.is_empty() {
-            let room = self.in_flight.len() < self.shared.options.max_in_flight;
-            let worth = self.in_flight.is_empty() || self.backlog_bytes >= EAGER_BYTES;
-            if !(room && worth) {
+            let idle = self.offers.is_empty();
+            let room = self.offers.len() < self.shared.options.max_in_flight;
+            let ours = self.epoch == self.state.epoch();
+            if !(idle || (room && ours && self.backlog.bytes() >= EAGER_BYTES)) {
                 break;
             }
-            self.offer_one();
+            let entry = self.close_batch();
+            if let Some((entry, batch)) = entry {
+                self.offer(entry, batch);
+            }
         }
     }
 
-    /// Closes one batch and sends it to the next slot.
-    fn offer_one(&mut self) {
-        let (entry, replies) = self.close_batch();
+    fn close_batch(&mut self) -> Option<(Entry, Batch)> {
+        let clock = self.shared.clock.wall();
+        if self.epoch != self.state.epoch() {
+            let batch = Batch { waiters: vec![None], ..Batch::default() };
+            return Some((self.claim(), batch));
+        }
+        let mut batch = self.backlog.close_batch(self.shared.options.max_batch_bytes);
+        let commands = std::mem::take(&mut batch.commands);
+        if commands.is_empty() {
+            return None;
+        }
+        Some((Entry { epoch: self.epoch, clock, commands }, batch))
+    }
+
+    /// Sends a batch to the next slot.
+    fn offer(&mut self, entry: Entry, batch: Batch) {
         let slot = self.next_slot;
         self.next_slot = slot.next();
         let body = entry.encode();
-        let since = self.shared.clock.monotonic();
         let bytes = body.len() as u64;
-        self.in_flight.push_back(Box::pin(settle(Arc::clone(&self.journal), slot, nonce(), body)));
-        self.offers.push_back(Offer { slot, entry, replies, bytes, since });
-    }
-
-    fn close_batch(&mut self) -> (Entry, Vec<Option<ReplyTo>>) {
-        let clock = self.shared.clock.wall();
-        if self.epoch != self.state.epoch() {
-            return (self.claim(), vec![None]);
-        }
-        let mut commands = Vec::with_capacity(self.backlog.len());
-        let mut replies = Vec::with_capacity(self.backlog.len());
-        let mut bytes = 0;
-        while let Some(next) = self.backlog.front() {
-            let full = bytes + next.size > self.shared.options.max_batch_bytes;
-            // A compaction stands alone, so that the view before it is one that was published.
-            let alone = is_compaction(&next.command) || commands.last().is_some_and(is_compaction);
-            if !commands.is_empty() && (full || alone) {
-                break;
-            }
-            let Some(pending) = self.backlog.pop_front() else { break };
-            bytes += pending.size;
-            commands.push(pending.command);
-            replies.push(pending.reply);
-        }
-        self.backlog_bytes -= bytes;
-        (Entry { epoch: self.epoch, clock, commands }, replies)
+        self.in_flight.push_back(settle(Arc::clone(&self.journal), slot, body));
+        let Batch { waiters, load, .. } = batch;
+        self.offers.push_back(Offer { slot, entry, waiters, load, bytes });
     }
 
     /// The entry that makes us the writer again after somebody else has claimed the journal.
@@ -182,181 +164,147 @@ impl Writer {
         Entry { epoch: self.state.epoch(), clock: self.shared.clock.wall(), commands }
     }
 
-    async fn settled(&mut self, settled: Settled) {
+    fn settled(&mut self, settled: Settled) {
         let Some(offer) = self.offers.pop_front() else { return };
         match settled {
             Settled::Won => {
                 // The next batch goes out before this one is applied: the journal never waits for us.
-                self.take_requests();
-                self.offer_batches();
+                if self.epoch == self.state.epoch() {
+                    self.take_requests();
+                    self.offer_batches();
+                }
                 self.won(offer);
             }
-            Settled::Lost => self.lost(offer).await,
+            Settled::Lost(entry, bytes) => self.lost(offer, &entry, bytes),
             Settled::Refused(why) => self.refused(offer, &why),
+            Settled::Failed(why) => self.give_up(offer, why),
         }
     }
 
     /// Our batch is durable: apply, publish, reply.
-    fn won(&mut self, offer: Offer) {
-        let position = Position(offer.slot.0);
-        self.archivist.appended(offer.bytes);
-        if offer.entry.commands.iter().any(is_compaction) {
+    fn won(&mut self, mut offer: Offer) {
+        let outcomes = self.apply(offer.slot, &offer.entry, offer.bytes);
+        assert_eq!(outcomes.len(), offer.entry.commands.len());
+        if matches!(outcomes.first(), Some(Outcome { result: Ok(Reply::Void), .. })) {
+            // Nothing took effect: the same commands go into a later slot.
+            self.offer_again(offer);
+        } else {
+            // First the room, then the reply: whoever asks again at once must find it.
+            self.backlog.settle(offer.load);
+            self.take_requests();
+            for (waiter, outcome) in offer.waiters.drain(..).zip(outcomes) {
+                if matches!(outcome.result, Ok(Reply::Claim { granted: true })) {
+                    self.became_writer();
+                }
+                if let Some(waiter) = waiter {
+                    waiter.answer(Ok(outcome));
+                }
+            }
+        }
+        self.maintain();
+        self.archivist.consider(&self.state, self.shared.clock.monotonic());
+    }
+
+    /// Takes an entry that is durable, ours or another's, and shows what came of it.
+    pub(crate) fn apply(&mut self, slot: Slot, entry: &Entry, bytes: u64) -> Vec<Outcome> {
+        let position = Position(slot.0);
+        self.archivist.appended(bytes);
+        if entry.commands.iter().any(is_compaction) {
             self.hub.before_compaction(Arc::clone(&self.shared.published.borrow()));
         }
-        let outcomes = self.state.apply(position, &offer.entry);
-        assert_eq!(self.state.position(), position, "applied never runs ahead of durable");
-        assert_eq!(outcomes.len(), offer.entry.commands.len());
-        self.note_leases(&offer.entry.commands, &outcomes);
-        self.quota.applied(&self.state, &offer.entry.commands, &outcomes);
+        let outcomes = self.state.apply(position, entry);
+        self.note_leases(&entry.commands, &outcomes);
+        self.quota.applied(&self.shared.raising_alarm, &entry.commands, &outcomes);
         {
             let mut status = self.shared.status.lock();
             status.durable = position;
             status.batches += 1;
             status.committed += outcomes.len() as u64;
-            status.appended_bytes += offer.bytes;
+            status.appended_bytes += bytes;
+            status.observe(&self.state);
+            status.leases = self.state.lease_count();
+            status.pending = self.pending();
+            assert!(status.applied <= status.durable, "applied never runs ahead of durable");
         }
-        self.publish();
-        self.reply(offer, outcomes);
-        self.maintaining |= self.state.needs_maintenance();
-        self.relieve();
-        self.archivist.consider(&self.state);
+        self.shared.published.send_replace(Arc::new(self.state.view()));
+        outcomes
     }
 
-    fn reply(&mut self, offer: Offer, outcomes: Vec<Outcome>) {
-        let answers = offer.replies.into_iter().zip(offer.entry.commands).zip(outcomes);
-        for ((reply, command), outcome) in answers {
-            match outcome.result {
-                Ok(Reply::Claim { granted: true }) => self.epoch = self.state.epoch(),
-                // Nothing took effect: the same command goes into a later slot.
-                Ok(Reply::Void) if !matches!(command, Command::Claim { .. }) => {
-                    self.enqueue(Pending { size: command.size(), command, reply });
-                }
-                _ => answer(reply, Ok(outcome)),
-            }
-        }
-    }
-
-    /// Somebody else's entry stands in the slot: apply it, and offer our commands again.
-    async fn lost(&mut self, offer: Offer) {
-        let entry = match crate::recover::read_entry(&*self.journal, offer.slot).await {
-            Ok(entry) => entry,
-            Err(error) => {
-                tracing::error!(slot = %offer.slot, %error, "cannot read the slot that was lost");
-                return self.give_up(offer, &Fault::Unavailable(error.to_string()));
-            }
-        };
-        let outcomes = self.state.apply(Position(offer.slot.0), &entry);
-        self.note_leases(&entry.commands, &outcomes);
-        self.publish();
-        for (command, reply) in offer.entry.commands.into_iter().zip(offer.replies) {
-            if !matches!(command, Command::Claim { .. }) {
-                self.enqueue(Pending { size: command.size(), command, reply });
-            }
-        }
-    }
-
-    /// Nothing was written, for certain: say so to who waits. The slot is free, and those behind it wait
-    /// for it; if there are any, an empty entry will fill the gap once there is room.
-    fn refused(&mut self, offer: Offer, why: &JournalError) {
-        tracing::error!(slot = %offer.slot, error = %why, "the journal refused a batch");
-        let slot = offer.slot;
-        let JournalError::Full(_) = why else {
-            return self.give_up(offer, &Fault::Unavailable(why.to_string()));
-        };
-        self.fail(offer, &Fault::NoSpace);
-        if self.offers.is_empty() {
-            self.next_slot = slot;
-            return;
-        }
-        let clock = self.shared.clock.wall();
-        let entry = Entry { epoch: self.epoch, clock, commands: Vec::new() };
-        let body = entry.encode();
-        let (bytes, since) = (body.len() as u64, self.shared.clock.monotonic());
-        let offer = Offer { slot, entry, replies: Vec::new(), bytes, since };
-        let settle = settle(Arc::clone(&self.journal), slot, nonce(), body);
-        self.offers.push_front(offer);
-        self.in_flight.push_front(Box::pin(async move {
-            tokio::time::sleep(FULL_PAUSE).await;
-            settle.await
-        }));
-    }
-
-    /// The journal will take nothing more from us: answer everybody, and end.
-    fn give_up(&mut self, offer: Offer, fault: &Fault) {
-        tracing::error!(error = %fault, "stopping, since the journal takes no more entries");
-        self.shared.inbox.close();
-        self.in_flight = FuturesOrdered::new();
-        self.fail(offer, fault);
-        while let Some(offer) = self.offers.pop_front() {
-            self.fail(offer, fault);
-        }
-        self.take_requests();
-        for pending in self.backlog.drain(..) {
-            answer(pending.reply, Err(fault.clone()));
-        }
-    }
-
-    fn fail(&mut self, offer: Offer, fault: &Fault) {
-        for reply in offer.replies {
-            answer(reply, Err(fault.clone()));
-        }
+    fn became_writer(&mut self) {
+        self.epoch = self.state.epoch();
+        // Whoever was the writer meanwhile has renewed leases that we know nothing of.
+        self.shared.leases.restart(self.shared.clock.monotonic());
     }
 
     fn note_leases(&self, commands: &[Command], outcomes: &[Outcome]) {
-        let now = self.shared.clock.monotonic();
+        let mut ended = false;
         for (command, outcome) in commands.iter().zip(outcomes) {
             match (command, &outcome.result) {
                 (Command::LeaseGrant { .. }, Ok(Reply::LeaseGrant { id, ttl })) => {
-                    self.shared.leases.start(*id, *ttl, now);
+                    self.shared.leases.start(*id, *ttl, self.shared.clock.monotonic());
                 }
                 (Command::LeaseRevoke { id }, Ok(Reply::LeaseRevoke)) => {
                     self.shared.leases.end(*id);
+                    ended = true;
+                }
+                (Command::LeaseRevoke { id }, _) => {
+                    self.shared.leases.postpone(*id, self.shared.clock.monotonic());
                 }
                 _ => {}
             }
         }
+        if ended {
+            self.shared.leases.tell_ended();
+        }
     }
 
-    fn publish(&mut self) {
-        self.observe();
-        self.shared.published.send_replace(Arc::new(self.state.view()));
+    fn pending(&self) -> usize {
+        let offered: usize = self.offers.iter().map(|offer| offer.entry.commands.len()).sum();
+        self.backlog.len() + offered
+    }
+
+    /// One step of what compaction has left to do, and what that makes room for.
+    fn maintain(&mut self) {
+        if self.state.needs_maintenance() {
+            let more = self.state.maintain(MAINTAIN_STEP);
+            if more {
+                return;
+            }
+            self.observe();
+        }
+        self.relieve();
     }
 
     fn observe(&self) {
         let mut status = self.shared.status.lock();
         status.observe(&self.state);
-        status.leases = self.shared.leases.len();
-        status.pending = self.backlog.len() + self.offers.len();
-        debug_assert!(status.applied <= status.durable);
+        status.pending = self.pending();
     }
 
     /// What time brings: leases that are due, clients that have waited too long, alarms to take back.
     fn tick(&mut self) {
         let now = self.shared.clock.monotonic();
-        for id in self.shared.leases.take_due(now) {
-            self.propose(Command::LeaseRevoke { id });
-        }
-        let patience = self.shared.options.request_timeout;
-        for offer in &mut self.offers {
-            if now.saturating_sub(offer.since) > patience {
-                offer
-                    .replies
-                    .iter_mut()
-                    .for_each(|reply| answer(reply.take(), Err(Fault::Timeout)));
+        // Only the writer proposes the end of a lease.
+        if self.epoch == self.state.epoch() {
+            for id in self.shared.leases.take_due(now) {
+                self.backlog.propose(Command::LeaseRevoke { id });
             }
         }
+        let patience = self.shared.options.request_timeout;
+        self.offers.iter_mut().for_each(|offer| offer.expire(now, patience));
+        self.backlog.expire(now, patience);
         self.relieve();
-        self.archivist.consider(&self.state);
+        self.archivist.consider(&self.state, now);
         self.observe();
     }
 
     /// Ends the NOSPACE alarm once there is room again.
     fn relieve(&mut self) {
-        if self.maintaining {
+        if self.state.needs_maintenance() {
             return;
         }
         if let Some(command) = self.quota.relief(&self.state) {
-            self.propose(command);
+            self.backlog.propose(command);
         }
     }
 
@@ -372,18 +320,14 @@ impl Writer {
     }
 }
 
-fn is_compaction(command: &Command) -> bool {
-    matches!(command, Command::Compact { .. })
-}
-
-/// Drawn anew for every batch.
-fn nonce() -> Nonce {
-    Nonce(rand::rng().random())
-}
-
-/// The receiver may have gone away; that is its right.
-fn answer(reply: Option<ReplyTo>, with: Result<Outcome, Fault>) {
-    if let Some(reply) = reply {
-        drop(reply.send(with));
+impl Drop for Writer {
+    /// Whoever still waits learns that nobody will answer: the senders go with us.
+    fn drop(&mut self) {
+        self.shared.inbox.close();
+        self.take_requests();
     }
+}
+
+pub(crate) fn is_compaction(command: &Command) -> bool {
+    matches!(command, Command::Compact { .. })
 }

@@ -19,8 +19,8 @@ const SYNC_EVERY: usize = 4 << 20;
 /// A block larger than this was not written by us.
 const MAX_BLOCK: u32 = 1 << 30;
 
-/// Writes `image` to `folder`; on return it is durable under its final name.
-pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<PathBuf> {
+/// Writes `image` to `folder`; on return it is durable under its final name. The size of the file.
+pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<u64> {
     fs::create_dir_all(folder)?;
     let target = folder.join(format!("{:020}{SUFFIX}", image.position().0));
     let unfinished = target.with_extension("unfinished");
@@ -37,9 +37,10 @@ pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<PathBuf> {
     }
     write_block(&mut file, &[])?;
     file.sync_all()?;
+    let bytes = file.metadata()?.len();
     fs::rename(&unfinished, &target)?;
     File::open(folder)?.sync_all()?;
-    Ok(target)
+    Ok(bytes)
 }
 
 /// Length, checksum, bytes. An empty block is the end.

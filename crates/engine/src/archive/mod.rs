@@ -7,6 +7,7 @@ mod checkpoint;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use journal::{Journal, Slot};
 use state::{Image, Position, State};
@@ -14,15 +15,32 @@ use tokio::sync::oneshot;
 
 pub(crate) use checkpoint::{newest, read};
 
+/// After a failure the next attempt waits so long.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// A checkpoint that is durable. The default is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) position: Position,
+    /// Of the file.
+    pub(crate) bytes: u64,
+}
+
 /// See the module.
 pub(crate) struct Archivist {
     folder: Option<PathBuf>,
     journal: Arc<dyn Journal>,
     /// Journal bytes after which a checkpoint is due, at the least.
     after: u64,
+    /// Journal bytes since the newest checkpoint, or the one under way.
     since_last: u64,
-    job: Option<oneshot::Receiver<Result<Position, String>>>,
-    last: Position,
+    /// What `since_last` was when the job under way began.
+    before_job: u64,
+    job: Option<oneshot::Receiver<Result<Written, String>>>,
+    last: Written,
+    /// When the last attempt failed: not before this.
+    not_before: Option<Duration>,
+    failed: bool,
 }
 
 impl Archivist {
@@ -30,21 +48,40 @@ impl Archivist {
         folder: Option<PathBuf>,
         journal: Arc<dyn Journal>,
         after: u64,
-        last: Position,
+        last: Written,
         since_last: u64,
     ) -> Self {
-        Self { folder, journal, after, since_last, job: None, last }
+        Self {
+            folder,
+            journal,
+            after,
+            since_last,
+            before_job: 0,
+            job: None,
+            last,
+            not_before: None,
+            failed: false,
+        }
     }
 
     /// The journal has grown.
     pub(crate) fn appended(&mut self, bytes: u64) {
-        self.since_last += bytes;
+        self.since_last = self.since_last.saturating_add(bytes);
     }
 
-    /// Starts a checkpoint if one is due.
-    pub(crate) fn consider(&mut self, state: &State) {
-        let due = self.since_last >= self.after.max(state.sizes().in_use);
-        if due && self.job.is_none() && state.position() > self.last {
+    /// Starts a checkpoint if one is due: when the journal has grown by as much as the last one took, so
+    /// that writing checkpoints costs no more than writing the journal, nor replaying the tail more than
+    /// reading the checkpoint.
+    pub(crate) fn consider(&mut self, state: &State, now: Duration) {
+        if self.job.is_some() || self.folder.is_none() {
+            return;
+        }
+        if std::mem::take(&mut self.failed) {
+            self.not_before = Some(now.saturating_add(RETRY));
+        }
+        let due = self.since_last >= self.after.max(self.last.bytes);
+        let patient = self.not_before.is_none_or(|moment| now >= moment);
+        if due && patient && state.position() > self.last.position {
             self.begin(state);
         }
     }
@@ -54,13 +91,12 @@ impl Archivist {
         let (done, job) = oneshot::channel();
         let image = state.image();
         let journal = Arc::clone(&self.journal);
-        self.since_last = 0;
+        self.before_job = std::mem::take(&mut self.since_last);
         self.job = Some(job);
         let work = move || drop(done.send(checkpoint_and_trim(&folder, &image, &*journal)));
-        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(work);
-        if let Err(error) = thread {
+        // If there is no thread to be had, `done` goes with `work`, and the job has failed.
+        if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(work) {
             tracing::error!(%error, "cannot start a thread for the checkpoint");
-            self.job = None;
         }
     }
 
@@ -69,11 +105,20 @@ impl Archivist {
         let Some(job) = &mut self.job else { return std::future::pending().await };
         let done = job.await.unwrap_or_else(|_| Err("the checkpoint's thread died".to_owned()));
         self.job = None;
-        if let Ok(position) = &done {
-            assert!(*position >= self.last, "checkpoints go forward");
-            self.last = *position;
+        let began_with = std::mem::take(&mut self.before_job);
+        match &done {
+            Ok(written) => {
+                assert!(written.position >= self.last.position, "checkpoints go forward");
+                self.last = *written;
+                self.not_before = None;
+            }
+            // What was to be covered still is.
+            Err(_) => {
+                self.appended(began_with);
+                self.failed = true;
+            }
         }
-        done
+        done.map(|written| written.position)
     }
 
     /// Waits for a job under way, so that no thread writes to the folder after we are gone.
@@ -90,12 +135,16 @@ fn checkpoint_and_trim(
     folder: &std::path::Path,
     image: &Image,
     journal: &dyn Journal,
-) -> Result<Position, String> {
+) -> Result<Written, String> {
     let position = image.position();
-    checkpoint::write(folder, image).map_err(|error| error.to_string())?;
-    // Only now is the checkpoint durable; the journal keeps every slot after it.
-    futures::executor::block_on(journal.trim(Slot(position.0).next()))
-        .map_err(|error| format!("cannot trim the journal: {error}"))?;
-    checkpoint::forget_before(folder, position).map_err(|error| error.to_string())?;
-    Ok(position)
+    let bytes = checkpoint::write(folder, image).map_err(|error| error.to_string())?;
+    // Only now is the checkpoint durable; the journal keeps every slot after it. What cannot be removed
+    // now is removed after the next checkpoint.
+    if let Err(error) = futures::executor::block_on(journal.trim(Slot(position.0).next())) {
+        tracing::warn!(%error, "cannot trim the journal behind the checkpoint");
+    }
+    if let Err(error) = checkpoint::forget_before(folder, position) {
+        tracing::warn!(%error, "cannot remove older checkpoints");
+    }
+    Ok(Written { position, bytes })
 }

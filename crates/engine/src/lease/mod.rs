@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use state::LeaseId;
 use tokio::sync::Notify;
 
-/// How many leases may be proposed for their end in one round, so that a mass expiry shares the
-/// journal with the traffic (etcd: 500 every 500 ms).
+/// How many leases may be proposed for their end in one round and not settled yet, so that a mass expiry
+/// shares the journal with the traffic (etcd: 500 every 500 ms), and a journal that stalls gathers none.
 const MOST_A_ROUND: usize = 500;
 
-/// A lease whose end was proposed and not confirmed is proposed again after this long.
+/// A lease whose end was proposed and refused is proposed again after this long.
 const RETRY: Duration = Duration::from_secs(3);
 
 /// One lease's time.
@@ -24,7 +24,11 @@ const RETRY: Duration = Duration::from_secs(3);
 struct Due {
     at: Duration,
     ttl: Duration,
+    /// Its end was proposed: it can no longer be renewed.
     ending: bool,
+    /// The proposal is on its way, so there must be no second one: that would end a new lease of the
+    /// same name.
+    proposed: bool,
 }
 
 #[derive(Default)]
@@ -32,6 +36,8 @@ struct Book {
     leases: HashMap<LeaseId, Due>,
     /// Lazy: an entry earlier than the lease's deadline is put back when it comes up.
     queue: BinaryHeap<Reverse<(Duration, LeaseId)>>,
+    /// How many ends are proposed and on their way.
+    proposed: usize,
 }
 
 impl Book {
@@ -39,7 +45,8 @@ impl Book {
     /// outnumber the leases.
     fn forget_ended(&mut self) {
         if self.queue.len() > 2 * self.leases.len() + 1024 {
-            self.queue = self.leases.iter().map(|(id, due)| Reverse((due.at, *id))).collect();
+            let waiting = self.leases.iter().filter(|(_, due)| !due.proposed);
+            self.queue = waiting.map(|(id, due)| Reverse((due.at, *id))).collect();
         }
     }
 }
@@ -68,15 +75,40 @@ impl LeaseClock {
         let ttl = Duration::from_secs(u64::try_from(ttl_seconds).unwrap_or(0));
         let at = now.saturating_add(ttl);
         let mut book = self.book.lock();
-        book.leases.insert(id, Due { at, ttl, ending: false });
+        book.leases.insert(id, Due { at, ttl, ending: false, proposed: false });
         book.queue.push(Reverse((at, id)));
         book.forget_ended();
     }
 
-    /// A lease is gone.
+    /// Every lease has its full time again, those whose end is proposed excepted.
+    pub(crate) fn restart(&self, now: Duration) {
+        let mut book = self.book.lock();
+        for due in book.leases.values_mut().filter(|due| !due.proposed) {
+            due.ending = false;
+            due.at = now.saturating_add(due.ttl);
+        }
+    }
+
+    /// A lease is gone. [Tell](LeaseClock::tell_ended) once for all that are.
     pub(crate) fn end(&self, id: LeaseId) {
-        self.book.lock().leases.remove(&id);
+        let mut book = self.book.lock();
+        let proposed = book.leases.remove(&id).is_some_and(|due| due.proposed);
+        book.proposed -= usize::from(proposed);
+    }
+
+    /// Wakes those that wait for the end of a lease.
+    pub(crate) fn tell_ended(&self) {
         self.ended.notify_waiters();
+    }
+
+    /// The proposal to end a lease came to nothing. It will be proposed again.
+    pub(crate) fn postpone(&self, id: LeaseId, now: Duration) {
+        let mut book = self.book.lock();
+        let Some(due) = book.leases.get_mut(&id).filter(|due| due.proposed) else { return };
+        due.proposed = false;
+        book.proposed -= 1;
+        book.queue.push(Reverse((now.saturating_add(RETRY), id)));
+        book.forget_ended();
     }
 
     /// Gives a lease its full time again, unless its end was already proposed.
@@ -111,25 +143,31 @@ impl LeaseClock {
         all.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// The leases to propose for their end now; from here on they cannot be renewed.
+    /// The leases to propose for their end now; from here on they cannot be renewed. Each is named once,
+    /// until it was [postponed](LeaseClock::postpone).
     pub(crate) fn take_due(&self, now: Duration) -> Vec<LeaseId> {
         let mut book = self.book.lock();
         let mut due = Vec::new();
-        while due.len() < MOST_A_ROUND {
+        while due.len() + book.proposed < MOST_A_ROUND {
             let Some(&Reverse((at, id))) = book.queue.peek() else { break };
             if at > now {
                 break;
             }
             book.queue.pop();
             let Some(lease) = book.leases.get_mut(&id) else { continue };
+            if lease.proposed {
+                continue;
+            }
             if lease.at <= now {
                 lease.ending = true;
-                lease.at = now.saturating_add(RETRY);
+                lease.proposed = true;
                 due.push(id);
+                continue;
             }
             let again = lease.at;
             book.queue.push(Reverse((again, id)));
         }
+        book.proposed += due.len();
         due
     }
 
@@ -161,7 +199,9 @@ mod tests {
         clock.start(LeaseId(7), 10, Duration::ZERO);
         assert_eq!(clock.take_due(10 * SECOND), vec![LeaseId(7)]);
         assert_eq!(clock.renew(LeaseId(7), 10 * SECOND), Renewal::Ending);
-        assert!(clock.take_due(11 * SECOND).is_empty());
+        assert!(clock.take_due(60 * SECOND).is_empty(), "the proposal is still on its way");
+        clock.postpone(LeaseId(7), 10 * SECOND);
+        assert!(clock.take_due(12 * SECOND).is_empty());
         assert_eq!(clock.take_due(13 * SECOND), vec![LeaseId(7)]);
         clock.end(LeaseId(7));
         assert_eq!(clock.renew(LeaseId(7), 13 * SECOND), Renewal::Absent);
@@ -175,8 +215,12 @@ mod tests {
         for id in 1..=1_200 {
             clock.start(LeaseId(id), 1, Duration::ZERO);
         }
-        assert_eq!(clock.take_due(2 * SECOND).len(), 500);
-        assert_eq!(clock.take_due(2 * SECOND).len(), 500);
-        assert_eq!(clock.take_due(2 * SECOND).len(), 200);
+        for expected in [500, 500, 200] {
+            let due = clock.take_due(2 * SECOND);
+            assert_eq!(due.len(), expected);
+            assert!(clock.take_due(2 * SECOND).is_empty() || expected < 500);
+            due.into_iter().for_each(|id| clock.end(id));
+        }
+        assert_eq!(clock.len(), 0);
     }
 }
