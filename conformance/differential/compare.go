@@ -26,6 +26,8 @@ type Diff struct {
 	// Compactions are the revisions that were compacted to so far, the last one in Compacted.
 	Compactions map[int64]bool
 	Compacted   int64
+	// Silenced is set when etcd gave no progress notice on a stream with a watcher that was compacted.
+	Silenced bool
 }
 
 var indexes = regexp.MustCompile(`\[\d+\]`)

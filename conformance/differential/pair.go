@@ -178,7 +178,8 @@ func (p *Pair) progress(step Step) []Diff {
 		if fmt.Sprint(wantErr) == fmt.Sprint(gotErr) {
 			return nil
 		}
-		return []Diff{{Path: "progress", Want: fmt.Sprint(wantErr), Got: fmt.Sprint(gotErr)}}
+		silenced := errors.Is(wantErr, errNoAnswer) && a.hasEnded()
+		return []Diff{{Path: "progress", Want: fmt.Sprint(wantErr), Got: fmt.Sprint(gotErr), Silenced: silenced}}
 	}
 	return collect(func(emit emitDiff) {
 		compareMessages("progress.", a.progress[beforeA].ProtoReflect(),

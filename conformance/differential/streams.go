@@ -21,6 +21,13 @@ func (w *watchStream) counts() ([]int64, time.Time) {
 	return counts, w.lastSeen
 }
 
+// hasEnded tells whether a compaction has canceled a watcher that etcd still keeps.
+func (w *watchStream) hasEnded() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.ended) > 0
+}
+
 // notices counts the progress notices for the whole stream.
 func (w *watchStream) notices() int {
 	w.mu.Lock()
