@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt};
 use journal::{Journal, Slot};
 use state::{Command, Entry, Epoch, Outcome, Position, Reply, State};
 use tokio::time::MissedTickBehavior;
@@ -150,7 +150,13 @@ impl Writer {
         self.next_slot = slot.next();
         let body = entry.encode();
         let bytes = body.len() as u64;
-        self.in_flight.push_back(settle(Arc::clone(&self.journal), slot, body));
+        let mut settle = settle(Arc::clone(&self.journal), slot, body);
+        // Polled at once, and not only when we come round: until then nothing has been asked of the journal.
+        let settle = match (&mut settle).now_or_never() {
+            Some(settled) => futures::future::ready(settled).boxed(),
+            None => settle,
+        };
+        self.in_flight.push_back(settle);
         let Batch { waiters, load, .. } = batch;
         self.offers.push_back(Offer { slot, entry, waiters, load, bytes });
     }
