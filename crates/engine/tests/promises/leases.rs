@@ -157,7 +157,7 @@ async fn a_mass_expiry_does_not_stop_the_traffic() {
         assert!(started.elapsed() < Duration::from_secs(60), "leases do not end");
     }
     assert!(puts > 100, "{puts} puts while 10,000 leases ended");
-    assert!(worst < Duration::from_millis(500), "a put took {worst:?}");
+    assert!(worst < Duration::from_secs(2), "a put took {worst:?}");
     assert_eq!(engine.view().len(), 1);
     node.stop().await;
 }
