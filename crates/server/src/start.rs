@@ -24,6 +24,8 @@ use crate::serve::{Listener, Parts, Socket};
 const DRAIN: Duration = Duration::from_millis(500);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// A larger request would not fit the journal's largest entry with what stands around it.
+const MOST_REQUEST_BYTES: u64 = 60 << 20;
 /// The file that keeps the ids of a data directory.
 const IDENTITY: &str = "identity";
 
@@ -56,6 +58,12 @@ pub struct Member {
 /// # Errors
 /// The first thing that is wrong, with its file or address and the way out.
 pub async fn start(config: &Config) -> Result<Member, StartError> {
+    if config.max_request_bytes.0 > MOST_REQUEST_BYTES {
+        return Err(StartError(format!(
+            "--max-request-bytes {} is more than an entry of the journal holds; the most is {MOST_REQUEST_BYTES}",
+            config.max_request_bytes.0
+        )));
+    }
     let listeners = bind_all(config)?;
     let ids = open_directory(config)?;
     let options = FileOptions { on_fault: Arc::new(journal_failed), ..FileOptions::default() };

@@ -1,3 +1,5 @@
+//! Versions, tombstones, pages and events, one behaviour a test.
+
 use super::*;
 
 fn put(mvcc: &mut Mvcc, key: &str, value: &str) -> Revision {

@@ -358,7 +358,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]
-    fn ordered_unique_atomic_reliable_resumable_bookmarkable(
+    fn watch_guarantees_hold(
         steps in prop::collection::vec(step(), 1..200)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread();

@@ -1,3 +1,5 @@
+//! The tree against a plain map, and its shape.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
