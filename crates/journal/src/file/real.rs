@@ -63,11 +63,11 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        RealFile::new(private().create(true).truncate(true).open(path)?, path)
+        Ok(Arc::new(RealFile::new(private().create(true).truncate(true).open(path)?, path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        RealFile::new(private().open(path)?, path)
+        Ok(Arc::new(RealFile::new(private().open(path)?, path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -99,13 +99,13 @@ struct RealFile {
 }
 
 impl RealFile {
-    fn new(file: File, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    fn new(file: File, path: &Path) -> io::Result<Self> {
         let direct = match private().custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path) {
             Ok(direct) => Some(direct),
             Err(error) if refuses_direct(&error) => None,
             Err(error) => return Err(error),
         };
-        Ok(Arc::new(Self { file, direct, refused: AtomicBool::new(false) }))
+        Ok(Self { file, direct, refused: AtomicBool::new(false) })
     }
 
     fn direct(&self) -> Option<&File> {
@@ -163,12 +163,69 @@ impl DiskFile for RealFile {
         self.file.sync_data()?;
         if self.direct().is_none() {
             // Only advice: without it more is made dirty than was written.
-            drop(fadvise(&self.file, 0, None, Advice::DontNeed));
+            fadvise(&self.file, 0, None, Advice::DontNeed).ok();
         }
         Ok(())
     }
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(file: &RealFile, offset: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        assert_eq!(file.read_at(offset, &mut bytes).expect("read"), length);
+        bytes
+    }
+
+    /// Blocks, pieces and odd bytes over one another: a read sees the last of them.
+    fn holds_what_was_written(file: &RealFile) {
+        let mut expected = vec![0; 3 * PIECE];
+        let block = BLOCK as usize;
+        let writes = [
+            (0, 3 * PIECE),
+            (block, block),
+            (block + 5, 100),
+            (block, block),
+            (7, PIECE + 2 * block),
+            (block, PIECE + block),
+            (2 * PIECE - 1, 2),
+        ];
+        for (at, (offset, length)) in writes.into_iter().enumerate() {
+            let bytes = vec![at as u8 + 1; length];
+            expected[offset..offset + length].copy_from_slice(&bytes);
+            file.write_at(offset as u64, &bytes).expect("write");
+            assert!(reads(file, 0, expected.len()) == expected, "write {at}");
+            file.sync().expect("sync");
+            assert!(reads(file, 0, expected.len()) == expected, "write {at}, synced");
+        }
+    }
+
+    #[test]
+    fn reads_see_every_write() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        let plain = private().create(true).truncate(true).open(&path).expect("create");
+        holds_what_was_written(&RealFile::new(plain, &path).expect("open"));
+    }
+
+    #[test]
+    fn a_file_system_without_direct_writes_will_do() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        let plain = || private().create(true).truncate(true).open(&path).expect("create");
+        let refused = AtomicBool::new(false);
+        holds_what_was_written(&RealFile { file: plain(), direct: None, refused });
+        // This one answers EINVAL to anything that is no number.
+        let direct = private().open("/proc/self/oom_score_adj").expect("open");
+        let refused = AtomicBool::new(false);
+        let file = RealFile { file: plain(), direct: Some(direct), refused };
+        holds_what_was_written(&file);
+        assert!(file.direct().is_none(), "it was refused");
     }
 }
