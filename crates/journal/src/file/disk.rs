@@ -7,6 +7,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What the writer writes at a time, at the least: whole blocks, at multiples of their size.
+pub(crate) const BLOCK: u64 = 4096;
+
 /// A file system, as far as a journal needs one.
 pub trait Disk: Send + Sync + 'static {
     /// Creates `dir` and its parents, durably. It may exist already.

@@ -196,7 +196,7 @@ impl FileJournal {
             layout: Arc::clone(&layout),
             queue: Arc::clone(&queue),
             spares,
-        });
+        })?;
         let thread = std::thread::Builder::new().name("journal".into());
         let writer_thread = thread.spawn(move || writer.run())?;
         Ok(Self {

@@ -2,9 +2,10 @@
 //!
 //! Each offer is judged against the next free slot, whatever order they came in. Nothing is
 //! answered before the sync that covers it; after a failed write or sync nothing is written any
-//! more.
+//! more. What is written is whole blocks; the bytes of the last one are kept for the next batch.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use parking_lot::RwLock;
 
 use super::FileOptions;
 use super::answers::Answers;
-use super::disk::{Disk, DiskFile};
+use super::disk::{BLOCK, Disk, DiskFile};
 use super::frame::{self, Head, Kind, MAX_BODY};
 use super::layout::{self, Layout};
 use super::queue::{Offer, Queue, Request, SealReply, Taken};
@@ -56,8 +57,9 @@ pub(crate) struct Writer {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     size: u64,
-    /// Where the buffer goes in the file.
+    /// Where the last durable frame ends.
     end: u64,
+    /// From the beginning of the block in which `end` stands: what that holds, then new frames.
     buffer: Vec<u8>,
     /// The frames in the buffer.
     frames: Vec<(Head, u64)>,
@@ -81,20 +83,24 @@ enum Verdict {
 }
 
 impl Writer {
-    pub(crate) fn new(start: Start) -> Self {
+    pub(crate) fn new(start: Start) -> io::Result<Self> {
         let (path, file, size, end, sealed) = {
             let layout = start.layout.read();
             let last = &layout.segments[layout.segments.len() - 1];
             let sealed = layout.sealed.clone().map(|successor| (layout.tail, successor));
             (last.path.clone(), Arc::clone(&last.file), last.size, last.end, sealed)
         };
-        Self {
+        let mut buffer = vec![0; (end % BLOCK) as usize];
+        if file.read_at(end - end % BLOCK, &mut buffer)? < buffer.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Self {
             seed: frame::seed(start.log),
             path,
             file,
             size,
             end,
-            buffer: Vec::new(),
+            buffer,
             frames: Vec::new(),
             next: start.next,
             durable: Slot(start.next.0 - 1),
@@ -104,7 +110,12 @@ impl Writer {
             full: None,
             broken: None,
             start,
-        }
+        })
+    }
+
+    /// Where the buffer goes in the file.
+    const fn block(&self) -> u64 {
+        self.end - self.end % BLOCK
     }
 
     /// Writes until the queue is closed and empty.
@@ -236,7 +247,7 @@ impl Writer {
 
     fn put(&mut self, kind: Kind, nonce: Nonce, body: &[u8]) {
         let head = Head { kind, slot: self.next, durable: self.durable, nonce, length: body.len() };
-        let offset = self.end + self.buffer.len() as u64;
+        let offset = self.block() + self.buffer.len() as u64;
         frame::put(&mut self.buffer, self.seed, &head, body);
         self.frames.push((head, offset));
         if kind != Kind::Mark {
@@ -280,7 +291,7 @@ impl Writer {
             self.flush();
         }
         let need = frame::frame_bytes(length) + MARK_BYTES;
-        let used = self.end + self.buffer.len() as u64;
+        let used = self.block() + self.buffer.len() as u64;
         if used > self.size / 2 {
             self.start.spares.ask(self.start.options.segment_bytes);
         }
@@ -315,6 +326,7 @@ impl Writer {
                 self.file = Arc::clone(&segment.file);
                 self.path = segment.path.clone();
                 (self.size, self.end) = (size, HEADER);
+                self.buffer.clear();
                 self.start.declared = self.durable;
                 self.start.layout.write().segments.push_back(segment);
                 Ok(())
@@ -329,10 +341,8 @@ impl Writer {
 
     /// Writes and syncs what is in the buffer, shows it to readers, answers.
     fn flush(&mut self) {
-        if !self.buffer.is_empty() && self.broken.is_none() {
-            let written =
-                self.file.write_at(self.end, &self.buffer).and_then(|()| self.file.sync());
-            match written {
+        if !self.frames.is_empty() && self.broken.is_none() {
+            match self.write() {
                 Ok(()) => self.publish(),
                 Err(error) => {
                     let path = self.path.display();
@@ -340,14 +350,25 @@ impl Writer {
                 }
             }
         }
-        self.buffer.clear();
         self.buffer.shrink_to(KEEP_BYTES);
         self.frames.clear();
         self.answers.send(&self.start.queue, self.broken.as_deref());
     }
 
+    /// Writes whole blocks: the first begins with what stands there, zeros fill up the last.
+    fn write(&mut self) -> io::Result<()> {
+        let (block, used) = (self.block(), self.buffer.len());
+        let room = (self.size - block) as usize;
+        self.buffer.resize(used.next_multiple_of(BLOCK as usize).min(room), 0);
+        self.file.write_at(block, &self.buffer)?;
+        self.buffer.truncate(used);
+        self.file.sync()
+    }
+
     fn publish(&mut self) {
-        self.end += self.buffer.len() as u64;
+        let block = self.block();
+        self.end = block + self.buffer.len() as u64;
+        self.buffer.drain(..(self.block() - block) as usize);
         assert!(self.end + MARK_BYTES <= self.size || self.frames.len() == 1, "room for a mark");
         self.start.declared = self.durable;
         self.durable = Slot(self.next.0 - 1);

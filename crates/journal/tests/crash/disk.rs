@@ -11,6 +11,9 @@ use journal::file::{Disk, DiskFile, Lock};
 /// What a device writes whole or not at all.
 const SECTOR: usize = 512;
 
+/// What the journal writes whole.
+const BLOCK: usize = 4096;
+
 pub(crate) type Names = BTreeMap<PathBuf, usize>;
 
 /// One operation, as it was asked for. Files are known by number; names come and go.
@@ -110,6 +113,34 @@ impl Recorder {
     /// The files as a reader sees them now.
     pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         self.crash(self.ops(), Keeps::Everything)
+    }
+
+    /// Looks at every write behind a segment's header: it is whole blocks, and changes no byte that
+    /// was not zero. Says how many there were, and how many went into a block that held something.
+    pub(crate) fn writes_to_segments(&self) -> (usize, usize) {
+        let state = self.state.lock().unwrap();
+        let mut contents = state.base.1.clone();
+        let (mut writes, mut again) = (0, 0);
+        for op in &state.ops {
+            match op {
+                Op::Create(_, file) => contents.resize(contents.len().max(file + 1), Vec::new()),
+                Op::Write(file, offset, bytes) => {
+                    let held = contents[*file].get(*offset..offset + bytes.len());
+                    if let Some(held) = held.filter(|_| *offset >= BLOCK) {
+                        writes += 1;
+                        again += usize::from(held.iter().any(|byte| *byte != 0));
+                        let same = held.iter().zip(bytes).all(|(a, b)| *a == 0 || a == b);
+                        assert!(same, "what stood at {offset} was changed");
+                        let recovery = held == bytes;
+                        let whole = (offset | bytes.len()).is_multiple_of(BLOCK);
+                        assert!(whole || recovery, "{} bytes at {offset}", bytes.len());
+                    }
+                    write(&mut contents[*file], *offset, bytes);
+                }
+                _ => {}
+            }
+        }
+        (writes, again)
     }
 
     /// Changes a byte behind everybody's back.

@@ -16,7 +16,7 @@ use journal::{
 use crate::disk::{Random, Recorder};
 
 pub(crate) const DIR: &str = "/journal";
-pub(crate) const SEGMENT: u64 = 8192;
+pub(crate) const SEGMENT: u64 = 12288;
 
 pub(crate) fn options() -> FileOptions {
     FileOptions {

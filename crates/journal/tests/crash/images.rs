@@ -126,3 +126,14 @@ fn a_lost_record_would_be_noticed() {
     });
     assert!(unsynced.is_some(), "the judge is blind");
 }
+
+/// A batch is written in whole blocks, and what was acknowledged in the first of them is written
+/// again as it stands.
+#[test]
+fn blocks_are_whole_and_keep_what_they_held() {
+    for seed in 0..3 {
+        let history = History::run(seed);
+        let (blocks, again) = history.disk.writes_to_segments();
+        assert!(blocks > 25 && again > 15, "{blocks} writes, {again} of them into a begun block");
+    }
+}
