@@ -17,9 +17,10 @@ fn body(slot: u64) -> Bytes {
     Bytes::from(format!("{slot:0>width$}", width = slot as usize % 500))
 }
 
-/// In a fresh log, and after a restart, when the scan has filled the page cache; with a reader.
+/// A block or two where it was measured; the bound leaves room for other file systems, and is far from the
+/// 64 blocks of a large folio. In a fresh log, and after a restart, when the scan has filled the page cache; with a reader.
 #[test]
-fn a_small_append_writes_a_block_or_two() {
+fn a_small_append_writes_few_blocks() {
     let dir = tempfile::tempdir().expect("a directory");
     let options = FileOptions { segment_bytes: 4 << 20, ..FileOptions::default() };
     let mut next = 1;
@@ -36,7 +37,7 @@ fn a_small_append_writes_a_block_or_two() {
             assert!(found.iter().all(|record| record.body == body(record.slot.0)), "slot {slot}");
         }
         let each = (written() - before) / RECORDS;
-        assert!(each <= 2 * 4096, "life {life}: {each} bytes written per append");
+        assert!(each <= 8 * 4096, "life {life}: {each} bytes written per append");
         next += RECORDS;
     }
 }
