@@ -47,7 +47,7 @@ fn alarm(reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
     Ok(Command::Alarm { action, member, alarm: alarm_type(reader)? })
 }
 
-/// See [`encode::alarm_type`](super::encode::alarm_type).
+/// The other way round of what the encoder writes.
 pub(crate) fn alarm_type(reader: &mut Reader<'_>) -> Result<AlarmType, DecodeError> {
     match reader.byte()? {
         1 => Ok(AlarmType::NoSpace),
