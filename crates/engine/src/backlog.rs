@@ -7,7 +7,6 @@ use state::Command;
 
 use crate::fault::Fault;
 use crate::inbox::{Inbox, Load, Pending, Question, Waiter};
-use crate::writer::is_compaction;
 
 /// Commands that go into one entry.
 #[derive(Default)]
@@ -142,4 +141,8 @@ impl Backlog {
             waiter.answer(Err(fault.clone()));
         }
     }
+}
+
+pub(crate) fn is_compaction(command: &Command) -> bool {
+    matches!(command, Command::Compact { .. })
 }

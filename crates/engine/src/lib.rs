@@ -7,6 +7,7 @@ mod backlog;
 mod clock;
 mod compactor;
 mod engine;
+mod entries;
 mod fault;
 mod inbox;
 mod lease;

@@ -9,9 +9,9 @@ use journal::{Append, Journal, JournalError, Nonce, Slot};
 use rand::Rng;
 use state::{Entry, Outcome};
 
+use crate::entries::read_entry;
 use crate::fault::Fault;
 use crate::inbox::{Load, Waiter};
-use crate::recover::read_entry;
 
 /// The pause before an unsettled batch is offered again, doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -80,16 +80,21 @@ pub(crate) fn settle(
     let nonce = Nonce(rand::rng().random());
     Box::pin(async move {
         let mut pause = FIRST_PAUSE;
+        let mut unknown = false;
         loop {
             match journal.append(slot, nonce, body.clone()).await {
                 Append::Won => return Settled::Won,
                 Append::Lost => return lost(&*journal, slot).await,
-                Append::Refused(why) => return Settled::Refused(why),
+                // That this offer was refused says nothing of an earlier one that may still land.
+                Append::Refused(why) if !unknown || matches!(why, JournalError::Sealed(_)) => {
+                    return Settled::Refused(why);
+                }
                 // Somebody else went on without us, and what became of our offer is forgotten.
                 Append::Unknown(why @ JournalError::Trimmed { .. }) => {
                     return Settled::Failed(why.to_string());
                 }
-                Append::Unknown(why) => {
+                Append::Unknown(why) | Append::Refused(why) => {
+                    unknown = true;
                     tracing::warn!(%slot, error = %why, "append of unknown outcome, offering it again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use journal::{Journal, JournalError, Record, Slot};
+use journal::{Journal, Slot};
 use state::{Command, Entry, Epoch, MemberId, Position, Reply, State};
 
 use crate::archive::{self, Written};
 use crate::clock::Clock;
+use crate::entries::{decode, read, tail};
 use crate::fault::OpenError;
 use crate::offer::{Settled, settle};
 
@@ -17,11 +18,6 @@ const READ_BYTES: usize = 8 << 20;
 /// Entries replayed between two steps of compaction, and between two lines of progress.
 const MAINTAIN_EVERY: u64 = 256;
 const PROGRESS_EVERY: u64 = 100_000;
-/// How often a journal that does not answer is asked, and the pause in between, doubled each time up to
-/// the longest: about six seconds.
-const TRIES: u32 = 12;
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What was found.
 pub(crate) struct Recovered {
@@ -83,58 +79,6 @@ fn from_checkpoint(folder: Option<&Path>) -> Result<(State, u64), OpenError> {
     };
     let bytes = path.metadata().map_err(failed)?.len();
     Ok((archive::read(&path)?, bytes))
-}
-
-fn decode(slot: Slot, body: &bytes::Bytes) -> Result<Entry, OpenError> {
-    Entry::decode(body).map_err(|error| {
-        OpenError::Entry(format!(
-            "the journal's entry at slot {slot} cannot be understood: {error}"
-        ))
-    })
-}
-
-/// Reads the one entry at `slot`, which is known to be occupied, and how many bytes it has.
-pub(crate) async fn read_entry(
-    journal: &dyn Journal,
-    slot: Slot,
-) -> Result<(Entry, u64), OpenError> {
-    let records = read(journal, slot, 1).await?;
-    let Some(record) = records.first() else { return Err(missing(slot)) };
-    Ok((decode(record.slot, &record.body)?, record.body.len() as u64))
-}
-
-/// Reads from `slot` on, which is known to be occupied: a read may lag, and an engine may be out for a
-/// moment.
-async fn read(journal: &dyn Journal, slot: Slot, limit: usize) -> Result<Vec<Record>, OpenError> {
-    let mut pause = FIRST_PAUSE;
-    let mut last = missing(slot);
-    for _ in 0..TRIES {
-        match journal.read(slot, limit).await {
-            Ok(records) if records.is_empty() => last = missing(slot),
-            Ok(records) => return Ok(records),
-            Err(error @ JournalError::Unavailable(_)) => last = error.into(),
-            Err(error) => return Err(error.into()),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-    Err(last)
-}
-
-async fn tail(journal: &dyn Journal) -> Result<Slot, OpenError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..TRIES {
-        match journal.tail().await {
-            Err(JournalError::Unavailable(_)) => tokio::time::sleep(pause).await,
-            answer => return Ok(answer?),
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-    Ok(journal.tail().await?)
-}
-
-fn missing(slot: Slot) -> OpenError {
-    OpenError::Entry(format!("the journal's slot {slot} is missing below its tail"))
 }
 
 /// Claims the next epoch: a plain append, tried at the tail until it is ours.

@@ -15,7 +15,7 @@ use state::{Command, Entry, Epoch, Outcome, Position, Reply, State};
 use tokio::time::MissedTickBehavior;
 
 use crate::archive::Archivist;
-use crate::backlog::{Backlog, Batch};
+use crate::backlog::{Backlog, Batch, is_compaction};
 use crate::inbox::Question;
 use crate::offer::{Offer, Settled, settle};
 use crate::quota::Quota;
@@ -332,8 +332,4 @@ impl Drop for Writer {
         self.shared.inbox.close();
         self.take_requests();
     }
-}
-
-pub(crate) fn is_compaction(command: &Command) -> bool {
-    matches!(command, Command::Compact { .. })
 }
