@@ -172,6 +172,46 @@ fn the_architecture_names_every_crate() {
     }
 }
 
+/// The letters of `docs/pitfalls.md` that hold in this version.
+const PITFALLS: &str = "a b c d e f g h i j k l m n o p q r s t aa ab ac ad ae af";
+
+/// Each row says of one pitfall which tests prove that we stay out of it; they exist, here or in
+/// the judges written in Go.
+#[test]
+fn every_pitfall_has_its_test() {
+    let table = fs::read_to_string(root().join("docs/pitfalls.md")).expect("the table");
+    let rust: String =
+        sources().iter().map(|path| fs::read_to_string(path).expect("a source")).collect();
+    let mut go = String::new();
+    for folder in ["client", "differential", "kill", "kubernetes"] {
+        for entry in fs::read_dir(root().join("conformance").join(folder)).expect("a judge") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|extension| extension == "go") {
+                go += &fs::read_to_string(path).expect("a source");
+            }
+        }
+    }
+    let is_go = |name: &str| {
+        let (function, method) = (format!("func {name}("), format!(") {name}("));
+        go.lines().any(|line| {
+            line.starts_with(&function) || (line.starts_with("func (") && line.contains(&method))
+        })
+    };
+    let mut letters = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(columns.len(), 6, "four columns: {row}");
+        let tests: Vec<&str> = columns[4].split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "pitfall {} has no test", columns[1]);
+        for name in tests {
+            let known = rust.contains(&format!("fn {name}(")) || is_go(name);
+            assert!(known, "pitfall {}: no test is called {name}", columns[1]);
+        }
+        letters.push(columns[1]);
+    }
+    assert_eq!(letters.join(" "), PITFALLS);
+}
+
 /// Each row of the table names a test; the test exists.
 #[test]
 fn every_invariant_has_its_test() {

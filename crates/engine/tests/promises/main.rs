@@ -11,5 +11,6 @@ mod full;
 mod inbox;
 mod leases;
 mod rivals;
+mod steady;
 mod support;
 mod unknown;

@@ -1,10 +1,12 @@
 //! The whole server in one process, asked by a real gRPC client over a real socket: what each
 //! service answers, and every refusal to the byte.
 
+mod gone;
 mod kv;
 mod lease;
 mod maintenance;
 mod pages;
+mod pitfalls;
 mod stream;
 mod support;
 mod transport;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::{Engine, Options, Parts, SystemClock};
 use http::uri::PathAndQuery;
-use journal::MemoryJournal;
+use journal::{Journal, MemoryJournal};
 use prost::Message;
 use server::grpc::{Settings, serve_connection};
 use server::http::Pages;
@@ -37,8 +37,12 @@ impl Server {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
+        Self::over(Arc::new(MemoryJournal::default()), options).await
+    }
+
+    pub(crate) async fn over(journal: Arc<dyn Journal>, options: Options) -> Self {
         let parts = Parts {
-            journal: Arc::new(MemoryJournal::default()),
+            journal,
             checkpoints: None,
             clock: Arc::new(SystemClock::new()),
             member: MemberId(MEMBER),
@@ -62,8 +66,7 @@ impl Server {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
-        Client(Grpc::new(endpoint.connect().await.unwrap()).max_decoding_message_size(1 << 30))
+        Client::of(self.address).await
     }
 
     /// Ends every connection in good order.
@@ -102,6 +105,11 @@ async fn accept(listener: TcpListener, services: Services, ending: watch::Receiv
 pub(crate) struct Client(Grpc<Channel>);
 
 impl Client {
+    pub(crate) async fn of(address: SocketAddr) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        Self(Grpc::new(endpoint.connect().await.unwrap()).max_decoding_message_size(1 << 30))
+    }
+
     pub(crate) async fn call<Q, R>(&mut self, path: &'static str, request: Q) -> Result<R, Status>
     where
         Q: Message + Default + Send + 'static,

@@ -9,7 +9,7 @@ use crate::ids::{ModRevision, Revision};
 use crate::outcome::Refusal;
 
 /// How many segments are made one at most, so that a step stays short.
-const MERGE_SEGMENTS: usize = 8;
+pub(super) const MERGE_SEGMENTS: usize = 8;
 
 /// How far compaction got.
 pub(super) struct Compaction {

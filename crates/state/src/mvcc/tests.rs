@@ -119,6 +119,35 @@ fn readers_go_on_while_the_writer_writes_and_compacts() {
     });
 }
 
+/// Pitfall s: a step of compaction is short, however much there is to do.
+#[test]
+fn a_step_of_compaction_does_bounded_work() {
+    const BUDGET: u64 = 50;
+    let segments = (compaction::MERGE_SEGMENTS * history::SEGMENT_BYTES) as u64;
+    let mut mvcc = Mvcc::new();
+    for n in 0..10_000 {
+        put(&mut mvcc, &format!("key-{:03}", n % 200), &"v".repeat(60));
+    }
+    let record = mvcc.sizes().in_use / 10_000 + 16;
+    mvcc.compact(mvcc.revision()).expect("the revision is there");
+    let mut steps = 0;
+    loop {
+        let before = mvcc.sizes();
+        let more = mvcc.maintain(BUDGET as usize);
+        let after = mvcc.sizes();
+        steps += 1;
+        let died = before.in_use - after.in_use;
+        assert!(died <= BUDGET * record, "step {steps} found {died} dead bytes");
+        let freed = before.allocated.saturating_sub(after.allocated);
+        assert!(freed <= segments, "step {steps} rewrote {freed} bytes");
+        if !more {
+            break;
+        }
+    }
+    assert!(steps > 10_000 / BUDGET, "{steps} steps");
+    assert!(mvcc.sizes().allocated < 40 * history::SEGMENT_BYTES as u64, "all of it was done");
+}
+
 #[test]
 fn compaction_gives_the_memory_back() {
     let mut mvcc = Mvcc::new();

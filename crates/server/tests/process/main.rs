@@ -1,0 +1,9 @@
+//! The `meridian` binary as an operator meets it: why it stops, and what memory it takes.
+
+mod ending;
+mod memory;
+mod running;
+
+#[path = "../rpc/support.rs"]
+#[allow(dead_code, reason = "shared with the tests of the services")]
+mod support;
