@@ -49,7 +49,7 @@ pub fn from_process(
         Err(Fault::Help) => return Invocation::Print(help::help(program)),
         Err(Fault::Stray(why)) => return refuse(why),
         Err(Fault::Syntax(why)) => {
-            let message = format!("{why}\nRun '{program} --help' for all flags.");
+            let message = format!("{why} (run '{program} --help' for all flags)");
             return Invocation::Refuse { exit_code: 2, message };
         }
     }

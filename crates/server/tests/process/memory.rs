@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use server::wire::etcdserverpb as pb;
-use tonic::{Request, Streaming};
+use tonic::Streaming;
 
 use super::running::Process;
 use super::support::{Client, everything};
@@ -40,7 +40,8 @@ async fn lists_of_everything_do_not_multiply_memory() {
     for _ in 0..32 {
         // The head has come, and the client's window is all that is read of the rest.
         let mut caller = process.client().await;
-        lists.push(caller.stream(RANGE, Request::new(everything())).await.unwrap());
+        let list = caller.stream::<pb::RangeRequest, _>(RANGE, everything()).await;
+        lists.push(list.unwrap());
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let grown = process.resident().saturating_sub(before);

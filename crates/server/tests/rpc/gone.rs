@@ -1,6 +1,7 @@
 //! Pitfall ab: nothing grows with clients that came and went.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, future};
@@ -72,7 +73,9 @@ async fn visitor(server: &Server) -> (Client, impl Sized) {
 async fn clients_that_came_and_went_leave_nothing_behind() {
     let journal = Arc::new(Sticky::default());
     let shared: Arc<dyn Journal> = Arc::<Sticky>::clone(&journal);
-    let server = Server::over(shared, engine::Options::default()).await;
+    let request_timeout = Duration::from_secs(600);
+    let options = engine::Options { request_timeout, ..engine::Options::default() };
+    let server = Server::over(shared, options).await;
     let mut stays = server.client().await;
     let grant = pb::LeaseGrantRequest { ttl: 60, id: 7 };
     let path = "/etcdserverpb.Lease/LeaseGrant";
