@@ -76,13 +76,18 @@ func orderTies(request *pb.RangeRequest, response *pb.RangeResponse) {
 		}
 		run := kvs[start:end]
 		cut := end == len(kvs) && response.More &&
-			request.SortOrder != pb.RangeRequest_NONE
+			(request.SortOrder != pb.RangeRequest_NONE || filters(request))
 		if cut {
 			blur(request.SortTarget, run)
 		}
 		slices.SortFunc(run, func(a, b *mvccpb.KeyValue) int { return bytes.Compare(a.Key, b.Key) })
 		start = end
 	}
+}
+
+// filters tells whether everything is fetched and sorted before the limit cuts, whatever the order.
+func filters(r *pb.RangeRequest) bool {
+	return r.MinModRevision|r.MaxModRevision|r.MinCreateRevision|r.MaxCreateRevision != 0
 }
 
 func rankOf(target pb.RangeRequest_SortTarget) func(a, b *mvccpb.KeyValue) int {
