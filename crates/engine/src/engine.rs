@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use state::{AlarmAction, AlarmType, Command, LeaseId, Outcome, State, View};
+use state::{AlarmAction, AlarmType, Command, Epoch, LeaseId, Outcome, State, View};
 use tokio::sync::{oneshot, watch};
 
 use crate::archive::Archivist;
@@ -186,6 +186,12 @@ impl Engine {
         self.shared.status.lock().clone()
     }
 
+    /// The epoch of this writer, which is etcd's term.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.shared.status.lock().epoch
+    }
+
     /// The watchers of one client stream.
     #[must_use]
     pub fn watch(&self) -> Stream {
@@ -206,18 +212,31 @@ impl Engine {
         if self.stopping() {
             return Err(Fault::Stopped);
         }
+        if let Some(ttl) = self.renew(id) {
+            return Ok(ttl);
+        }
         let patience = self.shared.options.request_timeout;
-        tokio::time::timeout(patience, self.renew(id)).await.map_err(|_| Fault::Timeout)
+        tokio::time::timeout(patience, self.renew_when_settled(id))
+            .await
+            .map_err(|_| Fault::Timeout)
     }
 
-    async fn renew(&self, id: LeaseId) -> i64 {
+    async fn renew_when_settled(&self, id: LeaseId) -> i64 {
         loop {
             let ended = self.shared.leases.ended();
-            match self.shared.leases.renew(id, self.shared.clock.monotonic()) {
-                Renewal::Renewed(ttl) => return ttl,
-                Renewal::Absent => return 0,
-                Renewal::Ending => ended.await,
+            if let Some(ttl) = self.renew(id) {
+                return ttl;
             }
+            ended.await;
+        }
+    }
+
+    /// The seconds granted, 0 if there is no such lease; `None` while its end is on the way.
+    fn renew(&self, id: LeaseId) -> Option<i64> {
+        match self.shared.leases.renew(id, self.shared.clock.monotonic()) {
+            Renewal::Renewed(ttl) => Some(ttl),
+            Renewal::Absent => Some(0),
+            Renewal::Ending => None,
         }
     }
 

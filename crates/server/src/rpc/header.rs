@@ -12,7 +12,7 @@ impl Services {
             cluster_id: self.identity.cluster_id,
             member_id: self.identity.member_id,
             revision: revision.0,
-            raft_term: self.engine.status().epoch.0,
+            raft_term: self.engine.epoch().0,
         }
     }
 
