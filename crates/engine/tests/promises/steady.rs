@@ -81,7 +81,8 @@ async fn puts_are_answered_in_the_middle_of_a_checkpoint() {
     let on_trim = Box::new(move |_| {
         seen.store(true, Ordering::SeqCst);
         let open = held.0.lock().unwrap();
-        drop(held.1.wait_while(open, |open| !*open).unwrap());
+        let patience = Duration::from_secs(120);
+        drop(held.1.wait_timeout_while(open, patience, |open| !*open).unwrap());
     });
     let gauge = Arc::new(Gauge { on_trim, ..Gauge::memory() });
     let options = Options { checkpoint_after: 4 << 10, ..Options::default() };

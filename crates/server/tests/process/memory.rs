@@ -52,8 +52,8 @@ async fn lists_of_everything_do_not_multiply_memory() {
     drop(client);
 }
 
-/// Pitfall aa: each small value comes in beside 12 KiB of something that is not kept; did it keep
-/// what it came in, the store would take over 100 MiB.
+/// Pitfall aa: each small value comes in beside 12 KiB of something that is not kept. With a store
+/// that keeps what a value came in, this takes 90 MiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_values_do_not_keep_what_they_came_in() {
     let dir = tempfile::tempdir().unwrap();
