@@ -19,7 +19,6 @@ pub enum InitialClusterState {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) peer_urls: Vec<Url>,
-    pub(crate) token: String,
     pub(crate) identity: Identity,
     pub(crate) state: InitialClusterState,
 }
@@ -45,7 +44,7 @@ impl Member {
         };
         let token = flags.text("initial-cluster-token");
         let identity = Identity::of_single_member(&peer_urls, &token);
-        Ok(Self { peer_urls, token, identity, state })
+        Ok(Self { peer_urls, identity, state })
     }
 }
 

@@ -25,7 +25,6 @@ mod tls;
 mod url;
 mod value;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,19 +34,11 @@ pub use invocation::{Invocation, from_process, this_process};
 pub use log::{LogFormat, LogLevel, LogOutput, LogSettings};
 pub use members::InitialClusterState;
 pub use notice::Notice;
-pub use tls::ClientTls;
 pub use url::{ListenAddress, Scheme, Url};
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
-
-/// Where the journal is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JournalPlace {
-    /// In files in the data directory.
-    File,
-}
 
 /// A URL to listen on, and what it binds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,24 +58,14 @@ pub struct KeepAlive {
     pub timeout: Duration,
 }
 
-/// How much detail `/metrics` shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricsDetail {
-    /// Counters and gauges.
-    Basic,
-    /// Histograms of every gRPC call as well.
-    Extensive,
-}
-
-/// All settings of a server, resolved. A field has the name of the flag it comes from.
+/// All settings that a server acts on, resolved. A field has the name of the flag it comes from; a
+/// flag that nothing acts on has no field, but a [`Notice`] when it is set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The member's name.
     pub name: String,
     /// Where the journal and its checkpoints stand.
     pub data_dir: PathBuf,
-    /// Which journal.
-    pub journal: JournalPlace,
     /// Where gRPC is served, and HTTP too while `listen_client_http_urls` is empty.
     pub listen_client_urls: Vec<Listen>,
     /// Where HTTP alone is served.
@@ -97,8 +78,6 @@ pub struct Config {
     pub initial_advertise_peer_urls: Vec<Url>,
     /// Whether an empty data directory may be started from.
     pub initial_cluster_state: InitialClusterState,
-    /// Part of what the ids are made from.
-    pub initial_cluster_token: String,
     /// The ids of a new data directory; one that exists keeps its own.
     pub identity: Identity,
     /// Size of the data at which writes are refused; `None` is no limit.
@@ -113,36 +92,12 @@ pub struct Config {
     pub auto_compaction: AutoCompaction,
     /// Between progress notices on a silent watch.
     pub watch_progress_notify_interval: Duration,
-    /// etcd's election time-out; the shortest lease hangs on it.
-    pub election_timeout: Duration,
-    /// etcd's heartbeat.
-    pub heartbeat_interval: Duration,
     /// The shortest lease that is granted, in seconds.
     pub min_lease_ttl_seconds: i64,
-    /// An apply that takes longer is logged; `None` logs none.
-    pub warning_apply_duration: Option<Duration>,
-    /// A request that takes longer is logged.
-    pub warning_unary_request_duration: Duration,
     /// The log.
     pub log: LogSettings,
-    /// Detail of metrics.
-    pub metrics: MetricsDetail,
-    /// Origins that browsers may call from; `None` is any.
-    pub cors: Option<Vec<String>>,
-    /// Host names that HTTP clients may use; `None` is any.
-    pub host_whitelist: Option<Vec<String>>,
-    /// etcd's feature gates as set; none changes what Meridian does.
-    pub feature_gates: BTreeMap<String, bool>,
-    /// Never sync the journal.
-    pub unsafe_no_fsync: bool,
-    /// Shortest time between a client's pings; `None` is any.
-    pub grpc_keepalive_min_time: Option<Duration>,
     /// Pings to silent clients; `None` is none.
     pub grpc_keepalive: Option<KeepAlive>,
     /// Listen with SO_REUSEPORT.
     pub socket_reuse_port: bool,
-    /// Listen with SO_REUSEADDR.
-    pub socket_reuse_address: bool,
-    /// TLS for clients: always empty in this release, which refuses to start with it.
-    pub tls: ClientTls,
 }

@@ -12,7 +12,7 @@ use super::notice::Notice;
 use super::table::{self, Meaning};
 use super::tls::{self, ClientTls};
 use super::url::Url;
-use super::{ByteSize, Config, JournalPlace, KeepAlive, Listen, MetricsDetail, gates};
+use super::{ByteSize, Config, KeepAlive, Listen, gates};
 
 const GIB: u64 = 1 << 30;
 const DEFAULT_QUOTA: ByteSize = ByteSize(2 * GIB);
@@ -20,15 +20,7 @@ const RECOMMENDED_QUOTA: i64 = 8 << 30;
 const RECOMMENDED_REQUEST: u64 = 10 << 20;
 const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 const DEFAULT_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
-const DEFAULT_UNARY_WARNING: Duration = Duration::from_millis(300);
 const MAX_ELECTION_MS: u64 = 50_000;
-
-/// etcd's two clocks, checked against each other.
-struct Clocks {
-    heartbeat: Duration,
-    election: Duration,
-    min_lease_ttl_seconds: i64,
-}
 
 /// Where the server listens: for clients, for HTTP clients, for metrics.
 type Listeners = [Vec<Listen>; 3];
@@ -40,14 +32,15 @@ pub(crate) fn resolve(flags: &Flags, from_file: bool) -> Result<(Config, Vec<Not
     let log = LogSettings::resolve(flags, &mut notices)?;
     let listeners = listeners(flags)?;
     tls::check_versions(flags)?;
-    let clocks = clocks(flags)?;
+    let shortest_lease = shortest_lease(flags)?;
     let member = Member::resolve(flags, &flags.text("name"))?;
     check_advertised(flags, from_file)?;
     gates::check(&flags.gates("feature-gates"))?;
     check_the_rest(flags)?;
+    check_journal(flags)?;
     recommend(flags, &mut notices);
     accepted(flags, &mut notices);
-    Ok((build(flags, log, listeners, &clocks, member)?, notices))
+    Ok((build(flags, log, listeners, shortest_lease, member)?, notices))
 }
 
 /// Puts together what has been checked.
@@ -55,20 +48,18 @@ fn build(
     flags: &Flags,
     log: LogSettings,
     [client, http, metrics]: Listeners,
-    clocks: &Clocks,
+    min_lease_ttl_seconds: i64,
     member: Member,
 ) -> Result<Config, String> {
     Ok(Config {
         name: flags.text("name"),
         data_dir: data_dir(flags),
-        journal: journal(flags)?,
         listen_client_urls: client,
         listen_client_http_urls: http,
         listen_metrics_urls: metrics,
         advertise_client_urls: flags.urls("advertise-client-urls"),
         initial_advertise_peer_urls: member.peer_urls,
         initial_cluster_state: member.state,
-        initial_cluster_token: member.token,
         identity: member.identity,
         quota_backend_bytes: quota(flags),
         max_request_bytes: ByteSize(flags.uint("max-request-bytes")),
@@ -76,22 +67,10 @@ fn build(
         max_concurrent_streams: streams(flags),
         auto_compaction: auto_compaction(flags)?,
         watch_progress_notify_interval: progress_interval(flags),
-        election_timeout: clocks.election,
-        heartbeat_interval: clocks.heartbeat,
-        min_lease_ttl_seconds: clocks.min_lease_ttl_seconds,
-        warning_apply_duration: flags.positive("warning-apply-duration"),
-        warning_unary_request_duration: unary_warning(flags),
+        min_lease_ttl_seconds,
         log,
-        metrics: metrics_detail(flags),
-        cors: restricted(flags.list("cors")),
-        host_whitelist: restricted(flags.list("host-whitelist")),
-        feature_gates: flags.gates("feature-gates"),
-        unsafe_no_fsync: flags.switch("unsafe-no-fsync"),
-        grpc_keepalive_min_time: flags.positive("grpc-keepalive-min-time"),
         grpc_keepalive: keepalive(flags),
         socket_reuse_port: flags.switch("socket-reuse-port"),
-        socket_reuse_address: flags.switch("socket-reuse-address"),
-        tls: ClientTls::from_flags(flags),
     })
 }
 
@@ -106,11 +85,12 @@ fn listeners(flags: &Flags) -> Result<Listeners, String> {
     Ok([bind(client)?, bind(http)?, bind(metrics)?])
 }
 
-fn journal(flags: &Flags) -> Result<JournalPlace, String> {
+/// There is one journal in this release, and asking for another is refused.
+fn check_journal(flags: &Flags) -> Result<(), String> {
     let place = flags.text("journal");
     // The place may hold a password: only its scheme is ever shown.
     match place.split([':', '/']).next().unwrap_or("") {
-        "file" if place == "file" => Ok(JournalPlace::File),
+        "file" if place == "file" => Ok(()),
         "file" => Err("--journal=file stands in --data-dir: write 'file' alone, and set \
                        --data-dir to the directory you mean"
             .to_owned()),
@@ -128,7 +108,8 @@ fn data_dir(flags: &Flags) -> PathBuf {
     }
 }
 
-fn clocks(flags: &Flags) -> Result<Clocks, String> {
+/// Seconds of the shortest lease, from etcd's two clocks once they agree with each other.
+fn shortest_lease(flags: &Flags) -> Result<i64, String> {
     let (tick, election) = (flags.uint("heartbeat-interval"), flags.uint("election-timeout"));
     if tick == 0 {
         return Err("--heartbeat-interval must be >0 (set to 0ms)".to_owned());
@@ -150,11 +131,7 @@ fn clocks(flags: &Flags) -> Result<Clocks, String> {
     }
     // etcd counts in whole ticks, and rounds the shortest lease up to whole seconds.
     let shortest = (3 * (election / tick) / 2) * tick;
-    Ok(Clocks {
-        heartbeat: Duration::from_millis(tick),
-        election: Duration::from_millis(election),
-        min_lease_ttl_seconds: i64::try_from(shortest.div_ceil(1000)).unwrap_or(i64::MAX),
-    })
+    Ok(i64::try_from(shortest.div_ceil(1000)).unwrap_or(i64::MAX))
 }
 
 fn check_advertised(flags: &Flags, from_file: bool) -> Result<(), String> {
@@ -232,22 +209,6 @@ fn auto_compaction(flags: &Flags) -> Result<AutoCompaction, String> {
     AutoCompaction::parse(&flags.text("auto-compaction-mode"), &retention)
 }
 
-fn unary_warning(flags: &Flags) -> Duration {
-    flags.positive("warning-unary-request-duration").unwrap_or(DEFAULT_UNARY_WARNING)
-}
-
-fn metrics_detail(flags: &Flags) -> MetricsDetail {
-    match flags.text("metrics").as_str() {
-        "extensive" => MetricsDetail::Extensive,
-        _ => MetricsDetail::Basic,
-    }
-}
-
-fn restricted(list: Vec<String>) -> Option<Vec<String>> {
-    let any = list.is_empty() || list.iter().any(|item| item == "*" || item.is_empty());
-    if any { None } else { Some(list) }
-}
-
 fn keepalive(flags: &Flags) -> Option<KeepAlive> {
     let interval = flags.positive("grpc-keepalive-interval")?;
     let timeout = flags.positive("grpc-keepalive-timeout")?;
@@ -276,25 +237,41 @@ fn recommend(flags: &Flags, notices: &mut Vec<Notice>) {
     if !["basic", "extensive"].contains(&flags.text("metrics").as_str()) {
         warn("metrics", "neither basic nor extensive: read as basic");
     }
-    if flags.switch("unsafe-no-fsync") {
-        warn("unsafe-no-fsync", "a power loss will take back writes that were acknowledged");
-    }
 }
 
 /// One line for each flag that was set and does nothing.
 fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
-    for name in flags.given() {
-        let text = match table::find(name).map(|flag| flag.meaning) {
-            Some(Meaning::Nothing(why)) => format!("accepted, without meaning here: {why}"),
-            Some(Meaning::Later(what)) => format!("accepted, not yet in effect: {what}"),
-            _ => continue,
-        };
-        notices.push(Notice::info(name, &text));
+    for name in flags.given().filter(|name| !speaks_for_itself(flags, name)) {
+        notices.extend(match table::find(name).map(|flag| flag.meaning) {
+            Some(Meaning::Nothing(why)) => {
+                Some(Notice::info(name, &format!("accepted, without meaning here: {why}")))
+            }
+            Some(Meaning::Later(what)) => {
+                Some(Notice::info(name, &format!("accepted, not yet in effect: {what}")))
+            }
+            Some(Meaning::Unguarded(what)) => {
+                Some(Notice::warning(name, &format!("accepted, but not in effect yet: {what}")))
+            }
+            Some(Meaning::Used(_)) | None => None,
+        });
     }
     for gate in gates::GATES {
         if flags.gates("feature-gates").contains_key(gate.name) {
             let text = format!("accepted, without meaning here: {}", gate.here);
             notices.push(Notice::info(&format!("feature-gates {}", gate.name), &text));
         }
+    }
+}
+
+/// Whether a value needs no line: it asks for what happens anyway, or has lines of its own.
+fn speaks_for_itself(flags: &Flags, name: &str) -> bool {
+    let any = |names: Vec<String>| {
+        names.is_empty() || names.iter().any(|name| name == "*" || name.is_empty())
+    };
+    match name {
+        "metrics" => flags.text(name) != "extensive",
+        "cors" | "host-whitelist" => any(flags.list(name)),
+        "feature-gates" => !flags.gates(name).is_empty(),
+        _ => false,
     }
 }

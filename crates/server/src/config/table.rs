@@ -22,6 +22,8 @@ pub(crate) enum Meaning {
     Nothing(&'static str),
     /// Nothing yet, and what it will do.
     Later(&'static str),
+    /// As `Later`, but who sets it wants to be protected: the log warns.
+    Unguarded(&'static str),
 }
 
 const fn used(name: &'static str, kind: Kind, default: &'static str, text: &'static str) -> Flag {
@@ -32,6 +34,14 @@ const fn none(name: &'static str, kind: Kind, default: &'static str, why: &'stat
 }
 const fn later(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Flag {
     Flag { name, kind, default, meaning: Meaning::Later(what) }
+}
+const fn unguarded(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    what: &'static str,
+) -> Flag {
+    Flag { name, kind, default, meaning: Meaning::Unguarded(what) }
 }
 
 const V2_STAGES: &[&str] = &["write-only", "write-only-skip-check", "write-only-drop-data", "gone"];
@@ -115,7 +125,7 @@ const MEMBER: &[Flag] = &[
         "4294967295",
         "Streams that one connection may have open.",
     ),
-    used("grpc-keepalive-min-time", Duration, "5s", "Shortest time between two pings of a client."),
+    none("grpc-keepalive-min-time", Duration, "5s", "a client that pings often is not cut off"),
     used(
         "grpc-keepalive-interval",
         Duration,
@@ -124,11 +134,16 @@ const MEMBER: &[Flag] = &[
     ),
     used("grpc-keepalive-timeout", Duration, "20s", "Time to answer a ping (0: no pings)."),
     used("socket-reuse-port", Bool, "false", "Listen with SO_REUSEPORT."),
-    used("socket-reuse-address", Bool, "false", "Listen with SO_REUSEADDR."),
+    none("socket-reuse-address", Bool, "false", "addresses are always reused, as Go does"),
     later("enable-grpc-gateway", Bool, "true", "the JSON gateway under /v3/"),
     none("raft-read-timeout", Duration, "5s", NO_PEERS),
     none("raft-write-timeout", Duration, "5s", NO_PEERS),
-    used("feature-gates", Gates, "", "etcd's feature gates, Name=true|false, comma-separated:"),
+    none(
+        "feature-gates",
+        Gates,
+        "",
+        "Name=true|false,... is validated as etcd does, and none changes what Meridian does",
+    ),
 ];
 
 const CLUSTERING: &[Flag] = &[
@@ -215,8 +230,18 @@ const SECURITY: &[Flag] = &[
     later("cipher-suites", List, "", TLS),
     later("tls-min-version", Text, "TLS1.2", TLS),
     later("tls-max-version", Text, "", TLS),
-    used("cors", Origins, "*", "Origins that browsers may call from, comma-separated."),
-    used("host-whitelist", Set, "*", "Host names that HTTP clients may use, comma-separated."),
+    later(
+        "cors",
+        Origins,
+        "*",
+        "a limit to these origins comes with the JSON gateway; until then every origin is answered",
+    ),
+    unguarded(
+        "host-whitelist",
+        Set,
+        "*",
+        "refusal of other host names comes with the JSON gateway; until then every one is served",
+    ),
 ];
 
 const AUTHENTICATION: &[Flag] = &[
@@ -227,7 +252,7 @@ const AUTHENTICATION: &[Flag] = &[
 
 const MONITORING: &[Flag] = &[
     later("enable-pprof", Bool, "false", "profiles under /debug/pprof/"),
-    used("metrics", Text, "basic", "'extensive' adds histograms of every gRPC call."),
+    later("metrics", Text, "basic", "the histograms of every gRPC call, which 'extensive' adds"),
     used(
         "listen-metrics-urls",
         Urls,
@@ -248,11 +273,11 @@ const LOGGING: &[Flag] = &[
     used("log-format", Text, "json", "json or console."),
     later("enable-log-rotation", Bool, "false", ROTATION),
     later("log-rotation-config-json", Text, ROTATION_DEFAULT, ROTATION),
-    used(
+    later(
         "warning-unary-request-duration",
         Duration,
         "300ms",
-        "A request that takes longer is logged.",
+        "a log line for each request that takes longer",
     ),
 ];
 
@@ -280,11 +305,11 @@ const FEATURES: &[Flag] = &[
         "10m",
         "Between progress notices on a silent watch.",
     ),
-    used(
+    later(
         "warning-apply-duration",
         Duration,
         "100ms",
-        "A command that applies for longer is logged.",
+        "a log line for each command that applies for longer",
     ),
     none("bootstrap-defrag-threshold-megabytes", Uint, "0", "there is nothing to defragment"),
     none("max-learners", Int, "1", "a replica that does not vote costs the writer nothing"),
@@ -294,12 +319,7 @@ const FEATURES: &[Flag] = &[
 
 const UNSAFE: &[Flag] = &[
     none("force-new-cluster", Bool, "false", "there are no other members to leave behind"),
-    used(
-        "unsafe-no-fsync",
-        Bool,
-        "false",
-        "Never sync the journal: a power loss takes back writes.",
-    ),
+    none("unsafe-no-fsync", Bool, "false", "the journal is always synced"),
 ];
 
 /// Accepted by etcd without effect since version 2; not shown by `--help`.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::aliases;
 use super::table::{self, Meaning};
 use super::{
-    AutoCompaction, ByteSize, Config, InitialClusterState, Invocation, JournalPlace, KeepAlive,
-    ListenAddress, LogFormat, LogLevel, LogOutput, MetricsDetail, Notice, from_process,
+    AutoCompaction, ByteSize, Config, InitialClusterState, Invocation, KeepAlive, ListenAddress,
+    LogFormat, LogLevel, LogOutput, Notice, from_process,
 };
 
 mod files;
@@ -61,7 +61,6 @@ fn the_defaults_are_etcd_s() {
     let (config, notices) = served(run(&[], &[], None));
     assert_eq!(about(&notices), ["data-dir"]);
     assert_eq!((config.name.as_str(), config.data_dir), ("default", PathBuf::from("default.etcd")));
-    assert_eq!(config.journal, JournalPlace::File);
     let tcp = ListenAddress::Tcp("127.0.0.1:2379".parse().unwrap());
     assert_eq!(config.listen_client_urls.len(), 1);
     assert_eq!(config.listen_client_urls[0].address, tcp);
@@ -76,16 +75,11 @@ fn the_defaults_are_etcd_s() {
     assert_eq!(config.auto_compaction, AutoCompaction::Off);
     assert_eq!(config.watch_progress_notify_interval, Duration::from_secs(600));
     assert_eq!(config.min_lease_ttl_seconds, 2);
-    assert_eq!(config.warning_apply_duration, Some(Duration::from_millis(100)));
-    assert_eq!(config.warning_unary_request_duration, Duration::from_millis(300));
     assert_eq!((config.log.level, config.log.format), (LogLevel::Info, LogFormat::Json));
     assert_eq!(config.log.outputs, [LogOutput::Stderr]);
-    assert_eq!(config.metrics, MetricsDetail::Basic);
-    assert_eq!((config.cors, config.host_whitelist), (None, None));
-    assert_eq!(config.grpc_keepalive_min_time, Some(Duration::from_secs(5)));
     let (interval, timeout) = (Duration::from_secs(7200), Duration::from_secs(20));
     assert_eq!(config.grpc_keepalive, Some(KeepAlive { interval, timeout }));
-    assert!(!config.unsafe_no_fsync);
+    assert!(!config.socket_reuse_port);
 }
 
 /// The flags that etcd 3.7.1 defines, from a listing of its flag set.
@@ -131,17 +125,20 @@ fn every_default_of_the_table_can_be_typed() {
     for flag in table::all() {
         let value = flag.kind.parse(flag.default);
         assert!(value.is_ok(), "{}: {value:?}", flag.name);
-        let (Meaning::Used(text) | Meaning::Nothing(text) | Meaning::Later(text)) = flag.meaning;
+        let (Meaning::Used(text)
+        | Meaning::Nothing(text)
+        | Meaning::Later(text)
+        | Meaning::Unguarded(text)) = flag.meaning;
         assert!(!text.is_empty());
     }
 }
 
 #[test]
 fn arguments_follow_the_syntax_of_go() {
-    let short = |args: &[&str]| config(args).unsafe_no_fsync;
-    assert!(short(&["-unsafe-no-fsync"]) && short(&["--unsafe-no-fsync"]));
-    assert!(short(&["--unsafe-no-fsync=T"]) && !short(&["--unsafe-no-fsync=false"]));
-    assert!(!short(&["--unsafe-no-fsync", "--unsafe-no-fsync=0"]));
+    let short = |args: &[&str]| config(args).socket_reuse_port;
+    assert!(short(&["-socket-reuse-port"]) && short(&["--socket-reuse-port"]));
+    assert!(short(&["--socket-reuse-port=T"]) && !short(&["--socket-reuse-port=false"]));
+    assert!(!short(&["--socket-reuse-port", "--socket-reuse-port=0"]));
     for args in [&["-name=a=b"][..], &["--name", "a=b"], &["--name=x", "-name", "a=b", "--"]] {
         assert_eq!(config(args).name, "a=b");
     }
@@ -286,9 +283,18 @@ fn experimental_spellings_mean_today_s_flags() {
     ];
     let (config, notices) = served(run(&args, &[], None));
     assert_eq!(config.watch_progress_notify_interval, Duration::from_secs(5));
-    assert_eq!(config.warning_apply_duration, Some(Duration::from_secs(1)));
-    let gates: Vec<&str> = config.feature_gates.keys().map(String::as_str).collect();
-    assert_eq!(gates, ["CompactHashCheck", "InitialCorruptCheck", "StopGRPCServiceOnDefrag"]);
+    let told = notices.iter().filter(|n| n.text.starts_with("accepted, "));
+    let told: Vec<&str> = told.map(|notice| notice.about.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "snapshot-catchup-entries",
+            "warning-apply-duration",
+            "feature-gates CompactHashCheck",
+            "feature-gates InitialCorruptCheck",
+            "feature-gates StopGRPCServiceOnDefrag",
+        ]
+    );
     let old = notices.iter().filter(|n| n.about.starts_with("experimental-"));
     assert_eq!(old.filter(|n| n.text.starts_with("removed in etcd 3.7; read as --")).count(), 5);
     for alias in aliases::all() {
@@ -334,12 +340,58 @@ fn limits_and_clocks_are_read_as_etcd_reads_them() {
     assert_eq!(progress("0"), Duration::from_secs(600));
     assert_eq!(progress("1ms"), Duration::from_millis(100));
     assert_eq!(config(&["--grpc-keepalive-timeout=0s"]).grpc_keepalive, None);
-    assert_eq!(config(&["--grpc-keepalive-min-time=0s"]).grpc_keepalive_min_time, None);
     assert_eq!(config(&["--max-concurrent-streams=0"]).max_concurrent_streams, u32::MAX);
-    assert_eq!(config(&["--cors=http://a:1"]).cors, Some(vec!["http://a:1".to_owned()]));
-    assert_eq!(config(&["--host-whitelist="]).host_whitelist, None);
-    let hosts = config(&["--host-whitelist=b,a"]).host_whitelist;
-    assert_eq!(hosts, Some(vec!["a".to_owned(), "b".to_owned()]));
+}
+
+/// What is said of one argument beside the data directory's default.
+#[track_caller]
+fn told_of(arg: &str) -> Vec<Notice> {
+    served(run(&["--data-dir=d", arg], &[], None)).1
+}
+
+#[test]
+fn a_flag_that_does_nothing_is_told_once_with_what_it_comes_to() {
+    for (arg, text) in [
+        ("--grpc-keepalive-min-time=1s", "a client that pings often is not cut off"),
+        ("--socket-reuse-address=false", "addresses are always reused"),
+        ("--unsafe-no-fsync", "the journal is always synced"),
+        ("--feature-gates=", "none changes what Meridian does"),
+        ("--feature-gates=AllBeta=true", "none of which changes anything here"),
+        ("--warning-apply-duration=1s", "not yet in effect: a log line for each command"),
+        ("--warning-unary-request-duration=1s", "not yet in effect: a log line for each request"),
+        ("--metrics=extensive", "not yet in effect: the histograms of every gRPC call"),
+        ("--cors=http://a:1", "until then every origin is answered"),
+    ] {
+        let notices = told_of(arg);
+        assert_eq!(notices.len(), 1, "{arg}: {notices:?}");
+        assert!(!notices[0].is_warning && notices[0].text.contains(text), "{notices:?}");
+    }
+    // It is a protection: who asked for it must not overlook that there is none.
+    let notices = told_of("--host-whitelist=b,a");
+    assert_eq!(about(&notices), ["host-whitelist"]);
+    assert!(notices[0].is_warning && notices[0].text.contains("not in effect yet"), "{notices:?}");
+    for plain in ["--host-whitelist=*", "--host-whitelist=", "--cors=*", "--metrics=basic"] {
+        assert_eq!(told_of(plain), [], "{plain}");
+    }
+    let notices = told_of("--metrics=x");
+    assert_eq!((about(&notices), notices[0].is_warning), (vec!["metrics"], true));
+}
+
+#[test]
+fn a_flag_that_does_nothing_is_still_refused_a_wrong_value() {
+    for (arg, reason) in [
+        ("--grpc-keepalive-min-time=5", "parse error"),
+        ("--socket-reuse-address=maybe", "parse error"),
+        ("--unsafe-no-fsync=maybe", "parse error"),
+        ("--feature-gates=AllBeta", "missing bool value for AllBeta"),
+        ("--warning-apply-duration=x", "parse error"),
+        ("--warning-unary-request-duration=", "parse error"),
+        ("--cors=a", "URL scheme must be"),
+    ] {
+        let (code, told) = refused(&[arg]);
+        assert_eq!(code, 2, "{told}");
+        assert!(told.starts_with("invalid ") && told.contains(reason), "{told}");
+    }
 }
 
 #[test]
@@ -458,8 +510,7 @@ fn nothing_is_served_in_plaintext_where_tls_was_asked_for() {
         assert!(told.contains("TLS comes with the next release"), "{told}");
     }
     let peer = ["--peer-cert-file=c", "--peer-client-cert-auth", "--peer-auto-tls=true"];
-    let (config, notices) = served(run(&peer, &[], None));
-    assert_eq!(config.tls, super::ClientTls::default());
+    let (_, notices) = served(run(&peer, &[], None));
     assert!(notices.iter().filter(|n| n.text.contains("no peer port is opened")).count() == 3);
 }
 

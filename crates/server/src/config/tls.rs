@@ -5,26 +5,17 @@ use super::flags::Flags;
 use super::url::Url;
 
 /// What was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientTls {
-    /// `--cert-file`.
-    pub cert_file: String,
-    /// `--key-file`.
-    pub key_file: String,
-    /// `--client-cert-file`.
-    pub client_cert_file: String,
-    /// `--client-key-file`.
-    pub client_key_file: String,
-    /// `--trusted-ca-file`.
-    pub trusted_ca_file: String,
-    /// `--client-crl-file`.
-    pub client_crl_file: String,
-    /// `--client-cert-allowed-hostname`.
-    pub client_cert_allowed_hostname: Vec<String>,
-    /// `--client-cert-auth`.
-    pub client_cert_auth: bool,
-    /// `--auto-tls`.
-    pub auto_tls: bool,
+#[derive(Debug)]
+pub(crate) struct ClientTls {
+    cert_file: String,
+    key_file: String,
+    client_cert_file: String,
+    client_key_file: String,
+    trusted_ca_file: String,
+    client_crl_file: String,
+    client_cert_allowed_hostname: Vec<String>,
+    client_cert_auth: bool,
+    auto_tls: bool,
 }
 
 impl ClientTls {

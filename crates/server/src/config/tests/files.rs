@@ -1,9 +1,7 @@
 //! The config file.
 
 use super::{about, refusal, run, served};
-use crate::config::{
-    AutoCompaction, ByteSize, Config, Invocation, JournalPlace, LogLevel, LogOutput, Notice,
-};
+use crate::config::{AutoCompaction, ByteSize, Config, Invocation, LogLevel, LogOutput, Notice};
 use std::time::Duration;
 
 fn file(text: &str) -> Invocation {
@@ -109,19 +107,24 @@ fn json_is_understood_and_equal_keys_end_with_the_last() {
 
 #[test]
 fn values_have_the_types_that_etcd_gives_them() {
-    let (config, _) = read(
+    let (config, notices) = read(
         "watch-progress-notify-interval: 5000000000\nauto-compaction-retention: 1000\n\
          auto-compaction-mode: revision\nunsafe-no-fsync: yes\nname: 7\n\
          feature-gates: AllAlpha=false\nquota-backend-bytes: -1\nmax-request-bytes: 10\n\
-         socket-options: {reuse-port: true}\nhost-whitelist: 'a,b'\n\
+         socket-options: {reuse-port: yes, reuse-address: no}\nhost-whitelist: 'a,b'\n\
          log-outputs: [stdout, /l]\nlisten-client-urls: http://127.0.0.1:1\n",
     );
     assert_eq!(config.watch_progress_notify_interval, Duration::from_secs(5));
     assert_eq!(config.auto_compaction, AutoCompaction::Revision(1000));
-    assert!(config.unsafe_no_fsync && config.socket_reuse_port && !config.socket_reuse_address);
+    assert!(config.socket_reuse_port);
     assert_eq!((config.name.as_str(), config.quota_backend_bytes), ("7", None));
     assert_eq!(config.max_request_bytes, ByteSize(10));
-    assert_eq!(config.host_whitelist, Some(vec!["a".to_owned(), "b".to_owned()]));
+    let inert = ["host-whitelist", "socket-reuse-address", "unsafe-no-fsync"];
+    let told = about(&notices);
+    assert_eq!(
+        told,
+        ["/c.yml", "data-dir", inert[0], inert[1], inert[2], "feature-gates AllAlpha"]
+    );
     assert_eq!(config.log.outputs, [LogOutput::Stdout, LogOutput::File("/l".into())]);
     assert_eq!(config.advertise_client_urls[0].as_str(), "http://localhost:2379");
 }
@@ -203,7 +206,7 @@ fn the_journal_is_heeded_beside_a_file_but_only_in_one_place() {
     let (line, env) =
         (["--config-file=/c.yml", "--journal=cql://h"], [("MERIDIAN_JOURNAL", "s3:b")]);
     let alone = &line[..1];
-    assert_eq!(served(run(alone, &[], in_file)).0.journal, JournalPlace::File);
+    assert_eq!(served(run(alone, &[], in_file)).0.name, "default");
     assert!(refusal(run(&line, &[], none)).1.starts_with("--journal=cql comes"));
     assert!(refusal(run(alone, &env, none)).1.starts_with("--journal=s3 comes"));
     for twice in [run(&line, &env, none), run(&line, &[], in_file), run(alone, &env, in_file)] {
