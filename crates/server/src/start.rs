@@ -179,8 +179,8 @@ fn settings(config: &Config) -> grpc::Settings {
         max_concurrent_streams: config.max_concurrent_streams,
         ..grpc::Settings::default()
     };
+    settings.keepalive_interval = config.grpc_keepalive.map(|keepalive| keepalive.interval);
     if let Some(keepalive) = config.grpc_keepalive {
-        settings.keepalive_interval = keepalive.interval;
         settings.keepalive_timeout = keepalive.timeout;
     }
     settings

@@ -39,8 +39,8 @@ pub struct Settings {
     pub max_message: usize,
     /// HTTP/2 streams at once.
     pub max_concurrent_streams: u32,
-    /// A silent client is asked for a sign of life after this long.
-    pub keepalive_interval: Duration,
+    /// A silent client is asked for a sign of life after this long; never, if there is none.
+    pub keepalive_interval: Option<Duration>,
     /// And must give it within this.
     pub keepalive_timeout: Duration,
     /// A client must say something, and an HTTP/1 client its whole header, within this.
@@ -52,7 +52,7 @@ impl Default for Settings {
         Self {
             max_message: 2 << 20,
             max_concurrent_streams: u32::MAX,
-            keepalive_interval: Duration::from_secs(2 * 3600),
+            keepalive_interval: Some(Duration::from_secs(2 * 3600)),
             keepalive_timeout: Duration::from_secs(20),
             first_bytes_within: Duration::from_secs(60),
         }
