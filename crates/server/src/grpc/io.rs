@@ -17,7 +17,7 @@ const LARGE: usize = 8 << 10;
 ///
 /// A write gives way to what else is ready to run, once. A call that ends wakes its connection, and
 /// tokio runs next what was woken last: each reply would have a system call of its own. Having given
-/// way, the replies of calls that end together leave together: a third of the CPU for small ones.
+/// way, the replies of calls that end together leave together: a small one costs about a third.
 pub(super) struct Rewound<IO> {
     read_before: Bytes,
     io: IO,
