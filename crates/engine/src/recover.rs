@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use journal::{Journal, Slot};
+use journal::{Journal, JournalError, Slot};
 use state::{Command, Entry, Epoch, MemberId, Position, Reply, State};
 
 use crate::archive::{self, Written};
@@ -32,8 +32,29 @@ pub(crate) async fn recover(
     journal: &dyn Journal,
     folder: Option<&Path>,
 ) -> Result<Recovered, OpenError> {
+    loop {
+        let (state, bytes) = from_checkpoint(folder)?;
+        let begun = state.position();
+        match replay(journal, state, bytes).await {
+            // A newer checkpoint was written meanwhile, and the journal trimmed behind that.
+            Err(OpenError::Journal(JournalError::Trimmed { .. })) if overtaken(folder, begun) => {}
+            done => return done,
+        }
+    }
+}
+
+fn overtaken(folder: Option<&Path>, begun: Position) -> bool {
+    let newest = folder.and_then(|folder| archive::newest(folder).ok().flatten());
+    newest.and_then(|path| archive::position_of(&path)).is_some_and(|newest| newest > begun)
+}
+
+/// Applies everything behind a checkpoint of `bytes` bytes.
+async fn replay(
+    journal: &dyn Journal,
+    mut state: State,
+    bytes: u64,
+) -> Result<Recovered, OpenError> {
     let started = Instant::now();
-    let (mut state, bytes) = from_checkpoint(folder)?;
     let checkpoint = Written { position: state.position(), bytes };
     let tail = tail(journal).await?;
     let mut tail_bytes = 0;

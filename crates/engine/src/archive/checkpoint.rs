@@ -59,11 +59,10 @@ pub(crate) fn newest(folder: &Path) -> io::Result<Option<PathBuf>> {
     let mut newest = None;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if name.ends_with(UNFINISHED) {
+        if path.to_string_lossy().ends_with(UNFINISHED) {
             tracing::info!(file = %path.display(), "removing an unfinished checkpoint");
             fs::remove_file(&path)?;
-        } else if position_of(name).is_some() && newest.as_ref().is_none_or(|best| *best < path) {
+        } else if position_of(&path).is_some() && newest.as_ref().is_none_or(|best| *best < path) {
             newest = Some(path);
         }
     }
@@ -74,16 +73,16 @@ pub(crate) fn newest(folder: &Path) -> io::Result<Option<PathBuf>> {
 pub(crate) fn forget_before(folder: &Path, position: Position) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if position_of(name).is_some_and(|older| older < position) {
+        if position_of(&path).is_some_and(|older| older < position) {
             fs::remove_file(&path)?;
         }
     }
     Ok(())
 }
 
-fn position_of(name: &str) -> Option<Position> {
-    name.strip_suffix(SUFFIX)?.parse().ok().map(Position)
+/// The position that a checkpoint's name gives; none, if it is not a checkpoint.
+pub(crate) fn position_of(path: &Path) -> Option<Position> {
+    path.file_name()?.to_str()?.strip_suffix(SUFFIX)?.parse().ok().map(Position)
 }
 
 /// Reads a checkpoint. Damage is refused, with the file and the offset named.
