@@ -5,6 +5,7 @@ pub mod grpc;
 pub mod http;
 pub mod observe;
 pub mod rpc;
+pub mod security;
 pub mod serve;
 pub mod start;
 mod webonly;

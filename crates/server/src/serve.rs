@@ -12,9 +12,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::grpc::{self, serve_connection};
+use crate::grpc::{self, Peer, serve_connection};
 use crate::http::Pages;
 use crate::rpc::Services;
+use crate::security::Caller;
 use crate::webonly::WebOnly;
 
 /// After an accept failed (too many open files, mostly), the next is tried after this long.
@@ -94,10 +95,11 @@ impl Door {
                         if let Err(error) = stream.set_nodelay(true) {
                             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
                         }
-                        connections.spawn(self.connection(stream, Some(peer)));
+                        let peer = Peer { address: Some(peer), caller: Caller::default() };
+                        connections.spawn(self.connection(stream, peer));
                     }
                     Ok(Accepted::Unix(stream)) => {
-                        connections.spawn(self.connection(stream, None));
+                        connections.spawn(self.connection(stream, Peer::default()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection, trying again");
@@ -114,11 +116,7 @@ impl Door {
         drop(tokio::time::timeout(drain, ended).await);
     }
 
-    fn connection<IO>(
-        &self,
-        io: IO,
-        peer: Option<SocketAddr>,
-    ) -> impl Future<Output = ()> + Send + 'static
+    fn connection<IO>(&self, io: IO, peer: Peer) -> impl Future<Output = ()> + Send + 'static
     where
         IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
@@ -129,13 +127,14 @@ impl Door {
         async move {
             let shutdown = async move { drop(stopping.wait_for(|stop| *stop).await) };
             let pages = Pages::new(services.clone());
+            let address = peer.address;
             let ended = if grpc {
                 serve_connection(io, peer, services, pages, settings, shutdown).await
             } else {
                 serve_connection(io, peer, WebOnly(services), pages, settings, shutdown).await
             };
             if let Err(error) = ended {
-                tracing::debug!(?peer, %error, "connection broke off");
+                tracing::debug!(?address, %error, "connection broke off");
             }
         }
     }

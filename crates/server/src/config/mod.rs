@@ -34,6 +34,7 @@ pub use invocation::{Invocation, from_process, this_process};
 pub use log::{LogFormat, LogLevel, LogOutput, LogSettings};
 pub use members::InitialClusterState;
 pub use notice::Notice;
+pub use tls::Tls;
 pub use url::{ListenAddress, Scheme, Url};
 
 /// A number of bytes.
@@ -100,4 +101,6 @@ pub struct Config {
     pub grpc_keepalive: Option<KeepAlive>,
     /// Listen with SO_REUSEPORT.
     pub socket_reuse_port: bool,
+    /// TLS towards clients; there, if any listener asks for it.
+    pub tls: Option<Tls>,
 }

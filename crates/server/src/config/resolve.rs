@@ -71,6 +71,7 @@ fn build(
         log,
         grpc_keepalive: keepalive(flags),
         socket_reuse_port: flags.switch("socket-reuse-port"),
+        tls: None,
     })
 }
 

@@ -1,8 +1,19 @@
 //! The flags that ask for TLS towards clients. This release has none, and says so instead of
 //! serving plaintext where secrecy was asked for.
 
+use std::path::PathBuf;
+
 use super::flags::Flags;
 use super::url::Url;
+
+/// How the server proves who it is, and who may come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The chain, leaf first, PEM.
+    pub cert_file: PathBuf,
+    /// Its key, PEM.
+    pub key_file: PathBuf,
+}
 
 /// What was asked for.
 #[derive(Debug)]

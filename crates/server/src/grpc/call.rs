@@ -1,6 +1,5 @@
 //! One HTTP/2 request: to its method if it is gRPC, to the web pages otherwise.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
@@ -12,7 +11,7 @@ use super::deadline;
 use super::frame::{Decoder, no_decompressor};
 use super::receive::Receiver;
 use super::status::Status;
-use super::{Context, Kind, Service};
+use super::{Context, Kind, Peer, Service};
 use crate::observe::metrics::Meter;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -22,7 +21,7 @@ pub(super) struct Shared<S, W> {
     pub(super) service: S,
     pub(super) web: W,
     pub(super) settings: Settings,
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) peer: Peer,
 }
 
 /// Answers one request.
@@ -69,7 +68,7 @@ async fn unary<S: Service, W: Web>(
     // The receiver lives until the answer is there: dropping it early would reset the stream if the
     // client has not half-closed yet.
     let mut receiver = Receiver::new(body, decoder(&head.headers, &shared.settings)?);
-    let context = Context { metadata: head.headers, peer: shared.peer };
+    let context = Context { metadata: head.headers, peer: shared.peer.clone() };
     let work = async {
         let message = receiver.only().await?;
         meter.received(message.len());
@@ -87,7 +86,7 @@ async fn server_stream<S: Service, W: Web>(
     let (head, body) = request.into_parts();
     let until = deadline::of(&head.headers)?;
     let mut receiver = Receiver::new(body, decoder(&head.headers, &shared.settings)?);
-    let context = Context { metadata: head.headers, peer: shared.peer };
+    let context = Context { metadata: head.headers, peer: shared.peer.clone() };
     let work = async {
         let message = receiver.only().await?;
         meter.received(message.len());
@@ -106,7 +105,7 @@ fn bidirectional<S: Service, W: Web>(
     let (head, body) = request.into_parts();
     let until = deadline::of(&head.headers)?;
     let receiver = Receiver::new(body, decoder(&head.headers, &shared.settings)?);
-    let context = Context { metadata: head.headers, peer: shared.peer };
+    let context = Context { metadata: head.headers, peer: shared.peer.clone() };
     let requests = receiver.into_requests(meter.counter());
     let messages = shared.service.bidirectional(method, context, requests)?;
     Ok(Answer::Stream(messages, until))

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +15,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
-use super::Service;
 use super::body::ReplyBody;
 use super::call::{Shared, answer};
 use super::io::Rewound;
+use super::{Peer, Service};
 
 /// How every HTTP/2 connection begins. No HTTP/1 method is called PRI.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
@@ -72,7 +71,7 @@ pub trait Web: Clone + Send + Sync + 'static {
 /// What the connection broke off with; nothing to act upon.
 pub async fn serve_connection<IO, S: Service, W: Web>(
     mut io: IO,
-    peer: Option<SocketAddr>,
+    peer: Peer,
     service: S,
     web: W,
     settings: Settings,

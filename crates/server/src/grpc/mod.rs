@@ -25,6 +25,7 @@ pub use frame::{Decoder, PREFIX, frame, frame_with};
 pub use status::{Code, Status};
 
 use crate::observe::metrics::Meter;
+use crate::security::Caller;
 
 /// Messages on their way to the client, each with its five-byte prefix.
 pub type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
@@ -40,13 +41,22 @@ pub enum Payload {
     Pieces(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 
+/// The other end of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Where it is; a unix socket has no address.
+    pub address: Option<SocketAddr>,
+    /// Who it is, as far as the connection proves it.
+    pub caller: Caller,
+}
+
 /// What is known of a call besides its message.
 #[derive(Debug, Default)]
 pub struct Context {
     /// gRPC calls its headers metadata.
     pub metadata: HeaderMap,
-    /// Who calls, if the listener knows.
-    pub peer: Option<SocketAddr>,
+    /// Who calls.
+    pub peer: Peer,
 }
 
 /// The shape of a method.

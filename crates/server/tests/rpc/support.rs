@@ -8,7 +8,7 @@ use engine::{Engine, Options, Parts, SystemClock};
 use http::uri::PathAndQuery;
 use journal::{Journal, MemoryJournal};
 use prost::Message;
-use server::grpc::{Settings, serve_connection};
+use server::grpc::{Peer, Settings, serve_connection};
 use server::http::Pages;
 use server::rpc::{Identity, Limits, Services};
 use server::wire::etcdserverpb as pb;
@@ -94,8 +94,9 @@ async fn accept(listener: TcpListener, services: Services, ending: watch::Receiv
             let pages = Pages::new(services.clone());
             let ended = async move { drop(ending.wait_for(|ended| *ended).await) };
             let settings = Settings::default();
+            let peer = Peer { address: Some(peer), ..Peer::default() };
             // What a connection broke off with is the client's business.
-            drop(serve_connection(socket, Some(peer), services, pages, settings, ended).await);
+            drop(serve_connection(socket, peer, services, pages, settings, ended).await);
         });
     }
 }
