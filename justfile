@@ -13,6 +13,7 @@ docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 deny:
+    cargo fetch --locked
     cargo deny --offline check bans licenses sources
 
 tidy:
