@@ -5,7 +5,7 @@
 
 mod checkpoint;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,19 +132,28 @@ impl Archivist {
 }
 
 fn checkpoint_and_trim(
-    folder: &std::path::Path,
+    folder: &Path,
     image: &Image,
     journal: &dyn Journal,
 ) -> Result<Written, String> {
     let position = image.position();
     let bytes = checkpoint::write(folder, image).map_err(|error| error.to_string())?;
-    // Only now is the checkpoint durable; the journal keeps every slot after it. What cannot be removed
-    // now is removed after the next checkpoint.
-    if let Err(error) = futures::executor::block_on(journal.trim(Slot(position.0).next())) {
-        tracing::warn!(%error, "cannot trim the journal behind the checkpoint");
-    }
+    // What cannot be removed now is removed after the next checkpoint.
+    trim_behind(folder, position, journal)?;
     if let Err(error) = checkpoint::forget_before(folder, position) {
         tracing::warn!(%error, "cannot remove older checkpoints");
     }
     Ok(Written { position, bytes })
+}
+
+/// Forgets the slots that the checkpoint at `position` covers; the journal keeps every slot after it.
+fn trim_behind(folder: &Path, position: Position, journal: &dyn Journal) -> Result<(), String> {
+    let newest = newest(folder).map_err(|error| error.to_string())?;
+    // What the folder says, not what we believe to have written: a restart has nothing else.
+    let durable = newest.and_then(|path| position_of(&path)).unwrap_or_default();
+    assert!(position <= durable, "trim never passes the newest durable checkpoint");
+    if let Err(error) = futures::executor::block_on(journal.trim(Slot(position.0).next())) {
+        tracing::warn!(%error, "cannot trim the journal behind the checkpoint");
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::{OpenError, Options};
-use journal::{Journal, MemoryJournal};
+use journal::{Journal, JournalError, MemoryJournal};
 use state::Revision;
 
 use crate::support::{Gauge, Node, memory, put_on, reopen, until};
@@ -173,6 +173,37 @@ async fn a_missing_checkpoint_is_refused() {
     let opened = Node::try_start(memory(), Some(dir.path().into()), often()).await;
     let Err(OpenError::Entry(text)) = opened.map(|_| ()) else { panic!("accepted") };
     assert!(text.contains("belong"), "{text}");
+}
+
+/// Another member writes a newer checkpoint and trims behind it after the older one was read, and
+/// before the entries behind that are: recovery begins again with the newer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recovery_that_is_overtaken_begins_again() {
+    let (dir, journal, file) = checkpointed().await;
+    let aside = tempfile::tempdir().unwrap();
+    let older = aside.path().join(file.file_name().unwrap());
+    std::fs::copy(&file, &older).unwrap();
+    let shared: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&journal);
+    let node = Node::try_start(shared, Some(dir.path().into()), often()).await.unwrap();
+    write_until_checkpointed(&node, 1).await;
+    node.put("last", "1").await.unwrap();
+    node.stop().await;
+    let newest = *positions(dir.path()).last().unwrap();
+    let name = format!("{newest:020}.checkpoint");
+    // Alone, the older one is no place to begin: what follows it is gone.
+    let shared: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&journal);
+    let alone = Node::try_start(shared, Some(aside.path().into()), often()).await;
+    let Err(OpenError::Journal(JournalError::Trimmed { first })) = alone.map(|_| ()) else {
+        panic!("accepted")
+    };
+    assert_eq!(first.0, newest + 1);
+    let (from, to) = (dir.path().join(&name), aside.path().join(&name));
+    let on_tail = Box::new(move || drop(std::fs::copy(&from, &to)));
+    let gauge = Arc::new(Gauge { on_tail, ..Gauge::over(journal) });
+    let node = Node::try_start(gauge, Some(aside.path().into()), often()).await.unwrap();
+    assert_eq!(node.engine.status().checkpoint.0, newest);
+    assert!(node.get("last").is_some());
+    node.stop().await;
 }
 
 /// A checkpoint that cannot be written harms nobody, trims nothing, and is tried again.

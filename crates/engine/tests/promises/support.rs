@@ -176,6 +176,8 @@ pub(crate) struct Gauge {
     /// Puts in the slots known to be durable.
     pub(crate) puts: Arc<AtomicU64>,
     pub(crate) on_trim: Box<dyn Fn(Slot) + Send + Sync>,
+    /// Called whenever the tail is asked for, before it is answered.
+    pub(crate) on_tail: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Gauge {
@@ -190,6 +192,7 @@ impl Gauge {
             won: Arc::default(),
             puts: Arc::default(),
             on_trim: Box::new(|_| {}),
+            on_tail: Box::new(|| {}),
         }
     }
 
@@ -232,6 +235,7 @@ impl Journal for Gauge {
     }
 
     fn tail(&self) -> BoxFuture<'_, Result<Slot, JournalError>> {
+        (self.on_tail)();
         self.inner.tail()
     }
 
