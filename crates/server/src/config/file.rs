@@ -21,7 +21,7 @@ const NESTED: &[(&str, &str)] = &[
     ("client-transport-security.client-cert-auth", "client-cert-auth"),
     ("client-transport-security.trusted-ca-file", "trusted-ca-file"),
     ("client-transport-security.auto-tls", "auto-tls"),
-    ("client-transport-security.allowed-cn", "client-cert-allowed-hostname"),
+    ("client-transport-security.allowed-cn", table::ALLOWED_CN.name),
     ("client-transport-security.allowed-hostname", "client-cert-allowed-hostname"),
     ("peer-transport-security.cert-file", "peer-cert-file"),
     ("peer-transport-security.key-file", "peer-key-file"),
@@ -107,7 +107,7 @@ fn read_key(
 fn target(path: &str) -> Option<&'static Flag> {
     let path = path.to_ascii_lowercase();
     if let Some((_, name)) = NESTED.iter().find(|(nested, _)| *nested == path) {
-        return table::find(name);
+        return table::find(name).or(Some(table::ALLOWED_CN).filter(|flag| flag.name == *name));
     }
     let elsewhere = COMMAND_LINE_ONLY.contains(&path.as_str())
         || NESTED.iter().any(|(_, name)| *name == path)

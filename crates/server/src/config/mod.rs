@@ -18,6 +18,7 @@ mod members;
 mod node;
 mod notice;
 mod resolve;
+mod suites;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ pub use invocation::{Invocation, from_process, this_process};
 pub use log::{LogFormat, LogLevel, LogOutput, LogSettings};
 pub use members::InitialClusterState;
 pub use notice::Notice;
-pub use tls::Tls;
+pub use tls::{AllowedClients, SelfSigned, Tls, TlsVersions};
 pub use url::{ListenAddress, Scheme, Url};
 
 /// A number of bytes.

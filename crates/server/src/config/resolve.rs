@@ -10,7 +10,7 @@ use super::log::LogSettings;
 use super::members::Member;
 use super::notice::Notice;
 use super::table::{self, Meaning};
-use super::tls::{self, ClientTls};
+use super::tls::{self, Tls};
 use super::url::Url;
 use super::{ByteSize, Config, KeepAlive, Listen, gates};
 
@@ -30,8 +30,7 @@ type Listeners = [Vec<Listen>; 3];
 pub(crate) fn resolve(flags: &Flags, from_file: bool) -> Result<(Config, Vec<Notice>), String> {
     let mut notices = Vec::new();
     let log = LogSettings::resolve(flags, &mut notices)?;
-    let listeners = listeners(flags)?;
-    tls::check_versions(flags)?;
+    let (listeners, tls) = listeners(flags, from_file, &mut notices)?;
     let shortest_lease = shortest_lease(flags)?;
     let member = Member::resolve(flags, &flags.text("name"))?;
     check_advertised(flags, from_file)?;
@@ -40,7 +39,8 @@ pub(crate) fn resolve(flags: &Flags, from_file: bool) -> Result<(Config, Vec<Not
     check_journal(flags)?;
     recommend(flags, &mut notices);
     accepted(flags, &mut notices);
-    Ok((build(flags, log, listeners, shortest_lease, member)?, notices))
+    let config = Config { tls, ..build(flags, log, listeners, shortest_lease, member)? };
+    Ok((config, notices))
 }
 
 /// Puts together what has been checked.
@@ -75,15 +75,19 @@ fn build(
     })
 }
 
-/// All places to listen on, once none of them promises secrecy that cannot be kept.
-fn listeners(flags: &Flags) -> Result<Listeners, String> {
+/// All places to listen on, and how those that promise secrecy keep it.
+fn listeners(
+    flags: &Flags,
+    from_file: bool,
+    notices: &mut Vec<Notice>,
+) -> Result<(Listeners, Option<Tls>), String> {
     let urls = ["listen-client-urls", "listen-client-http-urls", "listen-metrics-urls"]
         .map(|name| flags.urls(name));
-    ClientTls::from_flags(flags).check(&urls.concat())?;
+    let tls = tls::resolve(flags, from_file, &urls, &data_dir(flags), notices)?;
     // No peer port is opened, but etcd would not start with a bad one.
     bind(flags.urls("listen-peer-urls"))?;
     let [client, http, metrics] = urls;
-    Ok([bind(client)?, bind(http)?, bind(metrics)?])
+    Ok(([bind(client)?, bind(http)?, bind(metrics)?], tls))
 }
 
 /// There is one journal in this release, and asking for another is refused.

@@ -49,7 +49,6 @@ const NO_RAFT: &str = "there is no Raft to tune";
 const NO_PEERS: &str = "no peer port is opened";
 const NO_BOLT: &str = "there is no bbolt file under the state";
 const NO_DISCOVERY: &str = "the journal says where the cluster is; nothing is discovered";
-const TLS: &str = "TLS for clients";
 const AUTH: &str = "users, roles and tokens";
 const SPANS: &str = "export of traces";
 const ROTATION_DEFAULT: &str =
@@ -58,6 +57,10 @@ const ROTATION: &str = "rotation of log files";
 
 /// The file that takes the place of all other settings; etcd's usage text shows it apart.
 pub(crate) const CONFIG_FILE: &str = "config-file";
+
+/// The names of clients that may come in: in etcd a key of the file's section and no flag.
+pub(crate) const ALLOWED_CN: &Flag =
+    &used("client-transport-security.allowed-cn", List, "", "Only clients of these common names.");
 
 /// All flags under the headings that `--help` shows.
 pub(crate) const SECTIONS: &[(&str, &[Flag])] = &[
@@ -206,15 +209,35 @@ const CLUSTERING: &[Flag] = &[
 ];
 
 const SECURITY: &[Flag] = &[
-    later("cert-file", Text, "", TLS),
-    later("key-file", Text, "", TLS),
-    later("client-cert-auth", Bool, "false", TLS),
-    later("client-cert-file", Text, "", TLS),
-    later("client-key-file", Text, "", TLS),
-    later("client-crl-file", Text, "", TLS),
-    later("client-cert-allowed-hostname", List, "", TLS),
-    later("trusted-ca-file", Text, "", TLS),
-    later("auto-tls", Bool, "false", TLS),
+    used(
+        "cert-file",
+        Text,
+        "",
+        "Certificate (and chain) shown to clients, PEM; read again when it changes.",
+    ),
+    used("key-file", Text, "", "Its key, PEM, not encrypted."),
+    used("client-cert-auth", Bool, "false", "Every client must show a certificate."),
+    used(
+        "client-cert-file",
+        Text,
+        "",
+        "Checked and not used: etcd's JSON gateway shows it to etcd.",
+    ),
+    used("client-key-file", Text, "", "The key of --client-cert-file."),
+    used("client-crl-file", Text, "", "Revoked client certificates: a revocation list, DER."),
+    used(
+        "client-cert-allowed-hostname",
+        List,
+        "",
+        "Only clients whose certificate is valid for one of these names.",
+    ),
+    used(
+        "trusted-ca-file",
+        Text,
+        "",
+        "CAs of clients, PEM; every client must then show a certificate.",
+    ),
+    used("auto-tls", Bool, "false", "Make a certificate in --data-dir if none is given."),
     none("peer-cert-file", Text, "", NO_PEERS),
     none("peer-key-file", Text, "", NO_PEERS),
     none("peer-client-cert-auth", Bool, "false", NO_PEERS),
@@ -226,10 +249,10 @@ const SECURITY: &[Flag] = &[
     none("peer-auto-tls", Bool, "false", NO_PEERS),
     none("peer-crl-file", Text, "", NO_PEERS),
     none("peer-skip-client-san-verification", Bool, "false", NO_PEERS),
-    later("self-signed-cert-validity", Uint, "1", TLS),
-    later("cipher-suites", List, "", TLS),
-    later("tls-min-version", Text, "TLS1.2", TLS),
-    later("tls-max-version", Text, "", TLS),
+    used("self-signed-cert-validity", Uint, "1", "Years that it is valid."),
+    used("cipher-suites", List, "", "Cipher suites of TLS 1.2, by Go's names; empty is all."),
+    used("tls-min-version", Text, "TLS1.2", "Oldest version spoken: TLS1.2|TLS1.3."),
+    used("tls-max-version", Text, "", "Newest version spoken: TLS1.2|TLS1.3."),
     later(
         "cors",
         Origins,

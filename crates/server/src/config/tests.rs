@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::aliases;
@@ -486,35 +486,6 @@ fn contradictions_are_refused_with_the_way_out() {
 }
 
 #[test]
-fn nothing_is_served_in_plaintext_where_tls_was_asked_for() {
-    for args in [
-        &["--cert-file=c"][..],
-        &["--key-file=c"],
-        &["--trusted-ca-file=c"],
-        &["--client-cert-auth"],
-        &["--client-cert-file=c"],
-        &["--client-key-file=c"],
-        &["--client-crl-file=c"],
-        &["--client-cert-allowed-hostname=c"],
-        &["--auto-tls"],
-        &[
-            "--listen-client-urls=https://127.0.0.1:1",
-            "--advertise-client-urls=https://127.0.0.1:1",
-        ],
-        &["--listen-client-http-urls=https://127.0.0.1:1"],
-        &["--listen-metrics-urls=https://127.0.0.1:1"],
-        &["--listen-metrics-urls=unixs://x"],
-    ] {
-        let (code, told) = refused(args);
-        assert_eq!(code, 1);
-        assert!(told.contains("TLS comes with the next release"), "{told}");
-    }
-    let peer = ["--peer-cert-file=c", "--peer-client-cert-auth", "--peer-auto-tls=true"];
-    let (_, notices) = served(run(&peer, &[], None));
-    assert!(notices.iter().filter(|n| n.text.contains("no peer port is opened")).count() == 3);
-}
-
-#[test]
 fn one_member_keeps_the_embedded_journal() {
     let one = config(&[
         "--name=a",
@@ -550,33 +521,40 @@ fn one_member_keeps_the_embedded_journal() {
     }
 }
 
-/// What kubeadm writes into the static pod of etcd, TLS apart.
-const KUBEADM: [&str; 11] = [
-    "--advertise-client-urls=http://10.0.0.5:2379",
+/// What kubeadm writes into the static pod of etcd.
+const KUBEADM: [&str; 19] = [
+    "--advertise-client-urls=https://10.0.0.5:2379",
+    "--cert-file=/etc/kubernetes/pki/etcd/server.crt",
+    "--client-cert-auth=true",
     "--data-dir=/var/lib/etcd",
     "--feature-gates=InitialCorruptCheck=true",
     "--initial-advertise-peer-urls=https://10.0.0.5:2380",
     "--initial-cluster=node=https://10.0.0.5:2380",
-    "--listen-client-urls=http://127.0.0.1:2379,http://10.0.0.5:2379",
+    "--key-file=/etc/kubernetes/pki/etcd/server.key",
+    "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.5:2379",
     "--listen-metrics-urls=http://127.0.0.1:2381",
     "--listen-peer-urls=https://10.0.0.5:2380",
     "--name=node",
+    "--peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt",
+    "--peer-client-cert-auth=true",
+    "--peer-key-file=/etc/kubernetes/pki/etcd/peer.key",
+    "--peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
     "--snapshot-count=10000",
+    "--trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
     "--watch-progress-notify-interval=5s",
 ];
 
 #[test]
 fn kubeadm_s_command_line_is_understood() {
-    let peer_tls = [
-        "--peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt",
-        "--peer-client-cert-auth=true",
-        "--peer-key-file=/etc/kubernetes/pki/etcd/peer.key",
-        "--peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
-    ];
-    let (config, notices) = served(run(&[&KUBEADM[..], &peer_tls].concat(), &[], None));
+    let (config, notices) = served(run(&KUBEADM, &[], None));
     assert_eq!(config.watch_progress_notify_interval, Duration::from_secs(5));
     assert_eq!(config.listen_client_urls.len(), 2);
     assert_eq!(config.listen_metrics_urls.len(), 1);
+    let tls = config.tls.expect("TLS");
+    assert_eq!(tls.cert_file, Path::new("/etc/kubernetes/pki/etcd/server.crt"));
+    assert_eq!(tls.key_file, Path::new("/etc/kubernetes/pki/etcd/server.key"));
+    assert_eq!(tls.trusted_ca_file.as_deref(), Some(Path::new("/etc/kubernetes/pki/etcd/ca.crt")));
+    assert!(tls.client_cert_auth);
     assert_eq!(
         about(&notices),
         [
@@ -589,16 +567,6 @@ fn kubeadm_s_command_line_is_understood() {
             "feature-gates InitialCorruptCheck",
         ]
     );
-    let client_tls = [
-        "--cert-file=/etc/kubernetes/pki/etcd/server.crt",
-        "--client-cert-auth=true",
-        "--key-file=/etc/kubernetes/pki/etcd/server.key",
-        "--trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
-    ];
-    let (code, told) = refused(&[&KUBEADM[..], &client_tls, &peer_tls].concat());
-    assert_eq!(code, 1);
-    let all = "--cert-file, --key-file, --trusted-ca-file, --client-cert-auth: TLS comes with";
-    assert!(told.starts_with(all), "{told}");
 }
 
 #[test]

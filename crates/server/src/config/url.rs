@@ -87,6 +87,10 @@ impl Url {
         &self.host
     }
 
+    pub(crate) fn is_tcp(&self) -> bool {
+        !self.scheme.is_unix()
+    }
+
     /// Where a listener for this URL binds; only IP addresses and `localhost` can be bound.
     pub fn listen_address(&self) -> Result<ListenAddress, String> {
         if self.scheme.is_unix() {

@@ -19,10 +19,13 @@ impl Caller {
     pub fn of(chain: Option<&[CertificateDer<'_>]>) -> Self {
         let leaf = chain.and_then(<[_]>::first);
         let parsed = leaf.and_then(|leaf| X509Certificate::from_der(leaf).ok());
-        let name = parsed.and_then(|(_, leaf)| {
-            let name = leaf.subject().iter_common_name().next()?;
-            name.as_str().ok().map(Arc::from)
-        });
-        Self { common_name: name }
+        let name = parsed.and_then(|(_, leaf)| common_name(&leaf));
+        Self { common_name: name.map(Arc::from) }
     }
+}
+
+/// The common name; the last of several, as Go takes it.
+pub(super) fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
+    let name = certificate.subject().iter_common_name().last()?;
+    name.as_str().ok().map(str::to_owned)
 }

@@ -5,6 +5,15 @@
 
 mod caller;
 mod credentials;
+mod files;
+mod gate;
+mod greeting;
+mod hostname;
+mod material;
+mod reason;
+mod revoked;
+mod self_signed;
+mod sources;
 
 pub use caller::Caller;
 pub use credentials::{Credentials, CredentialsError};

@@ -1,0 +1,139 @@
+//! Who may come in: a client's certificate is signed by a CA we know, is one of those allowed, and
+//! is not revoked, in etcd's order. A refusal carries the sentence that the log will say.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
+};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::caller::common_name;
+use super::files::Source;
+use super::hostname::AlternativeNames;
+use super::revoked::Revoked;
+use crate::config::AllowedClients;
+
+/// The check of a client's certificate.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// The check of the chain; or why every chain is refused.
+    pub(super) chain: Result<Arc<dyn ClientCertVerifier>, String>,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+    pub(super) allowed: AllowedClients,
+    /// The revocation list; while it cannot be used, nobody comes in.
+    pub(super) revoked: Option<(Source, Arc<Result<Revoked, String>>)>,
+}
+
+/// A client that is refused by more than its chain, and why.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+fn refuse(why: String) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Refused(why)))))
+}
+
+fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
+    let parsed = X509Certificate::from_der(certificate);
+    parsed.map(|(_, parsed)| parsed).map_err(|_| CertificateError::BadEncoding.into())
+}
+
+impl Gate {
+    fn check_allowed(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+        let (wanted, found) = match &self.allowed {
+            AllowedClients::Any => return Ok(()),
+            AllowedClients::CommonNames(wanted) => {
+                let name = common_name(&parse(leaf)?).unwrap_or_default();
+                if wanted.contains(&name) {
+                    return Ok(());
+                }
+                ("allowed-cn", format!("has the common name {name:?}"))
+            }
+            AllowedClients::Hostnames(wanted) => {
+                let names = AlternativeNames::of(&parse(leaf)?);
+                if wanted.iter().any(|host| names.are_valid_for(host)) {
+                    return Ok(());
+                }
+                ("--client-cert-allowed-hostname", format!("is valid for {names}"))
+            }
+        };
+        Err(refuse(format!(
+            "client certificate authentication failed: the certificate {found}, and {wanted} has \
+             none of them"
+        )))
+    }
+
+    fn check_revoked(&self, chain: &[&CertificateDer<'_>]) -> Result<(), Error> {
+        let Some((source, list)) = &self.revoked else { return Ok(()) };
+        let list = list.as_ref().as_ref().map_err(|why| {
+            refuse(format!("nobody is let in while the revocation list cannot be used: {why}"))
+        })?;
+        for certificate in chain {
+            let parsed = parse(certificate)?;
+            if list.has(parsed.raw_serial()) {
+                let serial: String =
+                    parsed.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect();
+                let name = parsed.subject();
+                return Err(refuse(format!(
+                    "the certificate of {name} is revoked (serial {serial}); see {source}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ClientCertVerifier for Gate {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.as_ref().map_or(&[], |chain| chain.root_hint_subjects())
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let chain = self.chain.as_ref().map_err(|why| refuse(why.clone()))?;
+        chain.verify_client_cert(leaf, intermediates, now)?;
+        self.check_allowed(leaf)?;
+        let shown: Vec<_> = std::iter::once(leaf).chain(intermediates).collect();
+        self.check_revoked(&shown)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,4 @@
+//! TLS towards clients: what the files of a server make of a handshake, and of one that fails.
+
+mod credentials;
+mod support;
