@@ -2,7 +2,8 @@
 # Builds the Kubernetes control plane that the conformance run drives, from its published Go modules,
 # into conformance/bin (git-ignored). What is there at the right version is left alone.
 #
-#   build-kubernetes.sh [program ...]     default: kube-apiserver kube-controller-manager kubectl
+#   build-kubernetes.sh [program ...]     default: kube-apiserver kube-controller-manager
+#                                         kube-scheduler kubectl
 #
 # About ten minutes of two cores the first time, then nothing. GO_NICE (default 10) is its niceness.
 set -euo pipefail
@@ -39,7 +40,7 @@ progress() {
 }
 
 programs=("$@")
-[[ ${#programs[@]} -gt 0 ]] || programs=(kube-apiserver kube-controller-manager kubectl)
+[[ ${#programs[@]} -gt 0 ]] || programs=(kube-apiserver kube-controller-manager kube-scheduler kubectl)
 mkdir -p "$bin"
 for program in "${programs[@]}"; do
   if [[ "$(version_of "$bin/$program")" == "$version" ]]; then

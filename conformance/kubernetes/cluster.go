@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -17,24 +15,28 @@ import (
 )
 
 // cluster is the store and the control plane on it, all on loopback. Two API servers share the
-// store: the cached one is as people run it; the plain one has no watch cache, so that each of
-// its lists and watches is the store's own answer.
+// store's cluster: the cached one is as people run it; the plain one has no watch cache, so that
+// each of its lists and watches is the store's own answer. A third, sealed, has a cluster of its
+// own under another prefix of the same store and encrypts what it keeps.
 type cluster struct {
 	opt         options
 	dir         string
 	authority   *authority
-	storeURL    string
-	peerURL     string
-	store       *process
+	store       *store
 	storeBefore usage
 	servers     [2]*apiServer
-	controllers *process
+	sealed      *apiServer
+	controllers *kept
+	scheduler   *kept
 }
 
 // apiServer is one kube-apiserver and the way to it.
 type apiServer struct {
 	name    string
 	url     string
+	etcd    string
+	cached  bool
+	extra   []string
 	process *process
 	config  *rest.Config
 }
@@ -55,30 +57,26 @@ func freePorts(n int) ([]int, error) {
 
 // newCluster writes the credentials and chooses the ports; it starts nothing.
 func newCluster(opt options, dir string) (*cluster, error) {
-	ports, err := freePorts(4)
+	ports, err := freePorts(6)
 	if err != nil {
 		return nil, err
-	}
-	url := func(scheme string, port int) string {
-		return fmt.Sprintf("%s://127.0.0.1:%d", scheme,
-			port)
 	}
 	a, err := newAuthority(dir)
 	if err != nil {
 		return nil, err
 	}
-	scheme := "http"
-	if opt.tls {
-		scheme = "https"
+	c := &cluster{opt: opt, dir: dir, authority: a, store: newStore(opt, dir, a, ports[:3])}
+	c.servers[0] = &apiServer{name: "cached", etcd: c.store.clients[0], cached: true}
+	c.servers[1] = &apiServer{name: "plain", etcd: c.store.clients[1]}
+	c.sealed = &apiServer{name: "sealed", etcd: c.store.clients[0], cached: true,
+		extra: []string{"--etcd-prefix=/sealed"}}
+	for i, s := range c.all() {
+		s.url = fmt.Sprintf("https://127.0.0.1:%d", ports[3+i])
 	}
-	c := &cluster{opt: opt, dir: dir, authority: a,
-		storeURL: url(scheme, ports[0]), peerURL: url("http", ports[1])}
-	c.servers[0] = &apiServer{name: "cached", url: url("https", ports[2])}
-	c.servers[1] = &apiServer{name: "plain", url: url("https", ports[3])}
 	if err := c.writeCredentials(); err != nil {
 		return nil, err
 	}
-	for _, s := range c.servers {
+	for _, s := range c.all() {
 		kubeconfig := a.path(s.name + ".kubeconfig")
 		if s.config, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
 			return nil, err
@@ -89,6 +87,9 @@ func newCluster(opt options, dir string) (*cluster, error) {
 	return c, nil
 }
 
+// all are the three API servers, whether they run or not.
+func (c *cluster) all() []*apiServer { return []*apiServer{c.servers[0], c.servers[1], c.sealed} }
+
 func (c *cluster) writeCredentials() error {
 	a := c.authority
 	if err := a.serviceAccountKey(); err != nil {
@@ -97,96 +98,35 @@ func (c *cluster) writeCredentials() error {
 	for name, subject := range map[string][2]string{
 		"apiserver": {"kube-apiserver", ""},
 		"store":     {"store", ""},
-		"client":    {"store-client", ""},
+		"peer":      {"store", ""},
+		"client":    {"kube-apiserver-etcd-client", ""},
 		"admin":     {"conformance-admin", "system:masters"},
 		"manager":   {"system:kube-controller-manager", ""},
+		"scheduler": {"system:kube-scheduler", ""},
 	} {
 		if err := a.issue(name, subject[0], strings.Fields(subject[1])...); err != nil {
 			return err
 		}
 	}
-	for _, s := range c.servers {
+	for _, s := range c.all() {
 		if err := a.kubeconfig(s.name+".kubeconfig", "admin", s.url); err != nil {
 			return err
 		}
 	}
-	return a.kubeconfig("manager.kubeconfig", "manager", c.servers[0].url)
-}
-
-// startStore starts the store, or starts it again on the data it left, and waits until it is
-// healthy.
-func (c *cluster) startStore(ctx context.Context) error {
-	client, err := c.storeClient()
-	if err != nil {
-		return err
-	}
-	args := []string{
-		"--name=conformance", "--data-dir=" + filepath.Join(c.dir, "data"),
-		"--listen-client-urls=" + c.storeURL, "--advertise-client-urls=" + c.storeURL,
-		"--listen-peer-urls=" + c.peerURL, "--initial-advertise-peer-urls=" + c.peerURL,
-		"--initial-cluster=conformance=" + c.peerURL}
-	if c.opt.tls {
-		a := c.authority
-		args = append(args, "--cert-file="+a.path("store.crt"), "--key-file="+a.path("store.key"),
-			"--client-cert-auth", "--trusted-ca-file="+a.path("ca.crt"))
-	}
-	c.store, err = launch(c.dir, "store", c.opt.store, args...)
-	if err != nil {
-		return err
-	}
-	return await(ctx, 30*time.Second, "the store's /health", func(ctx context.Context) (bool,
-		string) {
-		body, err := fetch(ctx, client, c.storeURL+"/health")
-		if err != nil {
-			return false, err.Error()
+	for _, name := range []string{"manager", "scheduler"} {
+		if err := a.kubeconfig(name+".kubeconfig", name, c.servers[0].url); err != nil {
+			return err
 		}
-		return strings.Contains(body, `"health":"true"`), body
-	}, c.store)
-}
-
-// storeClient speaks HTTP to the store as the API servers speak gRPC to it.
-func (c *cluster) storeClient() (*http.Client, error) {
-	if !c.opt.tls {
-		return http.DefaultClient, nil
 	}
-	a := c.authority
-	pair, err := tls.LoadX509KeyPair(a.path("client.crt"), a.path("client.key"))
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(a.cert)
-	config := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair},
-		MinVersion: tls.VersionTLS12}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, nil
-}
-
-// fetch is one plain GET whose answer must be 200.
-func fetch(ctx context.Context, client *http.Client, url string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", response.Status, body)
-	}
-	return string(body), err
+	return a.revoke()
 }
 
 // startServer starts one API server; it does not wait.
-func (c *cluster) startServer(s *apiServer, watchCache bool) error {
+func (c *cluster) startServer(s *apiServer) error {
 	a := c.authority
 	port := s.url[strings.LastIndexByte(s.url, ':')+1:]
 	args := []string{
-		"--etcd-servers=" + c.storeURL, "--secure-port=" + port, "--bind-address=127.0.0.1",
+		"--etcd-servers=" + s.etcd, "--secure-port=" + port, "--bind-address=127.0.0.1",
 		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.96.0.0/16",
 		"--tls-cert-file=" + a.path("apiserver.crt"),
 		"--tls-private-key-file=" + a.path("apiserver.key"),
@@ -195,11 +135,11 @@ func (c *cluster) startServer(s *apiServer, watchCache bool) error {
 		"--service-account-key-file=" + a.path("service-account.key"),
 		"--service-account-signing-key-file=" + a.path("service-account.key"),
 		"--cert-dir=" + filepath.Join(c.dir, "generated-"+s.name),
-		fmt.Sprintf("--watch-cache=%t", watchCache),
+		fmt.Sprintf("--watch-cache=%t", s.cached),
 		// The identity is made of the host's name: two servers of one host would fight over its
 		// lease.
 		fmt.Sprintf("--feature-gates=APIServerIdentity=%t,UnknownVersionInteroperabilityProxy=%t",
-			watchCache, watchCache),
+			s.cached, s.cached),
 		"--etcd-compaction-interval=" + c.opt.compaction.String(),
 		"--event-ttl=" + c.opt.eventTTL.String(),
 		"--vmodule=store=4,watcher=4,compact=4,feature_support_checker=4"}
@@ -209,27 +149,41 @@ func (c *cluster) startServer(s *apiServer, watchCache bool) error {
 	}
 	var err error
 	s.process, err = launch(c.dir, "apiserver-"+s.name, filepath.Join(c.opt.bin,
-		"kube-apiserver"), args...)
+		"kube-apiserver"), append(args, s.extra...)...)
 	return err
 }
 
-// startControllers starts kube-controller-manager against the cached API server; it does not wait.
-func (c *cluster) startControllers() error {
-	a := c.authority
-	ports, err := freePorts(1)
+// startControllers starts kube-controller-manager and kube-scheduler against the cached API server
+// and keeps them running until ctx ends; it does not wait.
+func (c *cluster) startControllers(ctx context.Context) error {
+	var err error
+	c.controllers, err = keep(ctx, "kube-controller-manager", func() (*process, error) {
+		a := c.authority
+		return c.component("kube-controller-manager", "manager",
+			"--use-service-account-credentials=true", "--root-ca-file="+a.path("ca.crt"),
+			"--service-account-private-key-file="+a.path("service-account.key"),
+			"--cert-dir="+filepath.Join(c.dir, "generated-manager"))
+	})
 	if err != nil {
 		return err
 	}
-	kubeconfig := a.path("manager.kubeconfig")
-	c.controllers, err = launch(c.dir, "controller-manager",
-		filepath.Join(c.opt.bin, "kube-controller-manager"),
-		"--kubeconfig="+kubeconfig, "--authentication-kubeconfig="+kubeconfig,
-		"--authorization-kubeconfig="+kubeconfig, "--use-service-account-credentials=true",
-		"--service-account-private-key-file="+a.path("service-account.key"),
-		"--root-ca-file="+a.path("ca.crt"), "--bind-address=127.0.0.1",
-		fmt.Sprintf("--secure-port=%d", ports[0]), "--leader-elect=true",
-		"--cert-dir="+filepath.Join(c.dir, "generated-manager"))
+	c.scheduler, err = keep(ctx, "kube-scheduler", func() (*process, error) {
+		return c.component("kube-scheduler", "scheduler")
+	})
 	return err
+}
+
+// component starts a program that works through the cached API server and elects a leader.
+func (c *cluster) component(program, user string, extra ...string) (*process, error) {
+	ports, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig := c.authority.path(user + ".kubeconfig")
+	args := []string{"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig,
+		"--authorization-kubeconfig=" + kubeconfig, "--bind-address=127.0.0.1",
+		fmt.Sprintf("--secure-port=%d", ports[0]), "--leader-elect=true"}
+	return launch(c.dir, program, filepath.Join(c.opt.bin, program), append(args, extra...)...)
 }
 
 // awaitReady waits for an API server's /readyz.
@@ -251,10 +205,13 @@ func (c *cluster) awaitReady(ctx context.Context, s *apiServer) error {
 		}, s.process)
 }
 
-// fallen names the children that ended by themselves.
+// fallen names the children that ended by themselves and are not started again.
 func (c *cluster) fallen() []string {
 	var all []string
-	children := []*process{c.store, c.servers[0].process, c.servers[1].process, c.controllers}
+	children := []*process{c.store.process}
+	for _, s := range c.all() {
+		children = append(children, s.process)
+	}
 	for _, p := range children {
 		if p == nil {
 			continue
@@ -266,12 +223,14 @@ func (c *cluster) fallen() []string {
 	return all
 }
 
-// close ends every child, the store last.
+// close ends every child, the store last; the run's context must be over.
 func (c *cluster) close() (storeStopped bool) {
-	for _, p := range []*process{c.controllers, c.servers[0].process, c.servers[1].process} {
-		if p != nil {
-			p.kill()
+	c.controllers.stop()
+	c.scheduler.stop()
+	for _, s := range c.all() {
+		if s.process != nil {
+			s.process.kill()
 		}
 	}
-	return c.store == nil || c.store.stop(10*time.Second)
+	return c.store.process == nil || c.store.process.stop(10*time.Second)
 }

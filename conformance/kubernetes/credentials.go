@@ -18,13 +18,17 @@ import (
 
 // authority issues the certificates of one run; nothing outlives it.
 type authority struct {
-	dir    string
-	cert   *x509.Certificate
-	key    *ecdsa.PrivateKey
-	serial int64
+	dir     string
+	cert    *x509.Certificate
+	key     *ecdsa.PrivateKey
+	serial  int64
+	revoked []x509.RevocationListEntry
 }
 
 func newAuthority(dir string) (*authority, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -33,7 +37,7 @@ func newAuthority(dir string) (*authority, error) {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "conformance-ca"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -49,8 +53,13 @@ func newAuthority(dir string) (*authority, error) {
 
 func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
 
-// issue writes name.crt and name.key, good for serving on loopback and as a client.
+// issue writes name.crt and name.key, good for serving on loopback and as a client. Files that are
+// there are replaced whole, as a rotation does.
 func (a *authority) issue(name, commonName string, groups ...string) error {
+	return a.issueUntil(time.Now().Add(24*time.Hour), name, commonName, groups...)
+}
+
+func (a *authority) issueUntil(end time.Time, name, commonName string, groups ...string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -59,10 +68,11 @@ func (a *authority) issue(name, commonName string, groups ...string) error {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(a.serial),
 		Subject:      pkix.Name{CommonName: commonName, Organization: groups},
-		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore:    time.Now().Add(-2 * time.Hour), NotAfter: end,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(127, 0, 0, 2)},
+		DNSNames:    []string{"localhost"},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
@@ -72,10 +82,44 @@ func (a *authority) issue(name, commonName string, groups ...string) error {
 	if err != nil {
 		return err
 	}
-	if err := writePEM(a.path(name+".crt"), "CERTIFICATE", der); err != nil {
+	if err := writePEM(a.path(name+".key"), "EC PRIVATE KEY", private); err != nil {
 		return err
 	}
-	return writePEM(a.path(name+".key"), "EC PRIVATE KEY", private)
+	return writePEM(a.path(name+".crt"), "CERTIFICATE", der)
+}
+
+// read gives a certificate that was issued.
+func (a *authority) read(name string) (*x509.Certificate, error) {
+	text, err := os.ReadFile(a.path(name + ".crt"))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s.crt holds no certificate", name)
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// revoke adds the named certificates to the revocation list and writes it anew (DER, as etcd reads
+// it). Without names it writes the list as it is.
+func (a *authority) revoke(names ...string) error {
+	for _, name := range names {
+		cert, err := a.read(name)
+		if err != nil {
+			return err
+		}
+		a.revoked = append(a.revoked, x509.RevocationListEntry{SerialNumber: cert.SerialNumber,
+			RevocationTime: time.Now()})
+	}
+	template := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()),
+		ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(24 * time.Hour),
+		RevokedCertificateEntries: a.revoked}
+	der, err := x509.CreateRevocationList(rand.Reader, template, a.cert, a.key)
+	if err != nil {
+		return err
+	}
+	return replace(a.path("revoked.crl"), der)
 }
 
 // serviceAccountKey writes the key that signs service-account tokens.
@@ -89,7 +133,23 @@ func (a *authority) serviceAccountKey() error {
 }
 
 func writePEM(path, kind string, der []byte) error {
-	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+	return replace(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// replace puts a file in place in one step: nobody reads half of it.
+func replace(path string, content []byte) error {
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return replace(to, content)
 }
 
 // kubeconfig writes the file by which user reaches the API server at url.

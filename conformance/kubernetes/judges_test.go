@@ -137,7 +137,7 @@ func TestStorageErrorsAreSplitByTheOutage(t *testing.T) {
 		return time.Date(year, month, date, 10, 0, second, 0,
 			time.Local)
 	}
-	outside, inside, err := storageErrors(path, outage{begin: at(4), end: at(6)})
+	outside, inside, err := storageErrors(path, []*outage{{begin: at(4), end: at(6)}})
 	if err != nil || len(outside) != 2 || len(inside) != 1 {
 		t.Errorf("outside %v, inside %v, %v", outside, inside, err)
 	}

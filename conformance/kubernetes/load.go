@@ -1,95 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
-
-const loadNamespaces = 5
-
-// bootstrap starts everything and waits until the controllers have made what every namespace needs.
-func (r *run) bootstrap() error {
-	c := r.cluster
-	if err := c.startStore(r.ctx); err != nil {
-		return err
-	}
-	began := time.Now()
-	// The first server creates what a fresh cluster lacks; a second one at the same instant would
-	// only compete with it.
-	if err := c.startServer(c.servers[0], true); err != nil {
-		return err
-	}
-	if err := c.awaitReady(r.ctx, c.servers[0]); err != nil {
-		return err
-	}
-	r.report.check(true, "API server is ready", "after %.1f s", time.Since(began).Seconds())
-	if err := c.startServer(c.servers[1], false); err != nil {
-		return err
-	}
-	if err := c.startControllers(); err != nil {
-		return err
-	}
-	if err := c.awaitReady(r.ctx, c.servers[1]); err != nil {
-		return err
-	}
-	r.report.check(true, "second API server, without a watch cache, is ready", "")
-	err := await(r.ctx, 60*time.Second, "the default service account",
-		func(ctx context.Context) (bool, string) {
-			_, err := r.clients[1].CoreV1().ServiceAccounts("default").Get(ctx, "default",
-				metav1.GetOptions{})
-			return err == nil, fmt.Sprint(err)
-		})
-	r.report.check(err == nil, "controllers have started", "")
-	if err != nil {
-		return err
-	}
-	return r.startObservers()
-}
-
-// startObservers makes the namespaces and begins one raw watch and one set of informers per server.
-func (r *run) startObservers() error {
-	names := []string{"play", "work"}
-	for i := range loadNamespaces {
-		names = append(names, fmt.Sprintf("load-%d", i))
-	}
-	for _, name := range names {
-		ctx, cancel := r.within(10 * time.Second)
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		_, err := r.clients[0].CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
-		cancel()
-		if err != nil {
-			return err
-		}
-	}
-	ctx, cancel := r.within(10 * time.Second)
-	defer cancel()
-	list, err := r.clients[1].CoreV1().ConfigMaps("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	if r.from, err = strconv.ParseInt(list.ResourceVersion, 10, 64); err != nil {
-		return err
-	}
-	for i, s := range r.cluster.servers {
-		recording := &recording{name: s.name, at: r.from}
-		r.recordings = append(r.recordings, recording)
-		go recording.follow(r.ctx, r.clients[i])
-		informers, err := startInformers(r.ctx, s)
-		if err != nil {
-			return err
-		}
-		r.informers = append(r.informers, informers)
-	}
-	return nil
-}
 
 // createObjects makes the first load with sixteen writers over both servers.
 func (r *run) createObjects() error {

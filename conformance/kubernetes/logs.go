@@ -14,15 +14,13 @@ import (
 // used.
 func (r *run) judgeLogs() error {
 	for _, s := range r.cluster.servers {
-		outside, inside, err := storageErrors(s.process.log, r.outage)
+		outside, inside, err := storageErrors(s.process.log, r.outages)
 		if err != nil {
 			return err
 		}
 		r.report.check(len(outside) == 0, s.name+" log has no error that names storage", "%s",
 			few(outside))
-		for _, line := range inside {
-			fmt.Println("    in the outage:", line)
-		}
+		fmt.Printf("    %d such lines in the outages, the first %s\n", len(inside), few(first(inside)))
 		unsupported, err := grepFile(s.process.log,
 			unsupportedFeature)
 		if err != nil {
@@ -31,7 +29,7 @@ func (r *run) judgeLogs() error {
 		r.report.check(len(unsupported) == 0,
 			s.name+" finds RequestWatchProgress and RangeStream supported", "%s", few(unsupported))
 	}
-	u, b := r.cluster.store.usage(), r.cluster.storeBefore
+	u, b := r.cluster.store.process.usage(), r.cluster.storeBefore
 	r.report.note("store: cpu %.1f s before the kill, %.1f s after; resident %d MiB "+
 		"(peak %d and %d MiB); written %d MiB",
 		b.cpu.Seconds(), u.cpu.Seconds(), u.resident>>20, b.peakResident>>20, u.peakResident>>20,
@@ -53,16 +51,16 @@ var (
 	storageWords = regexp.MustCompile(`(?i)etcd|storage|cacher|mvcc|rpc error|transport:|watch chan`)
 )
 
-// storageErrors splits a log's error lines that name the store by whether they fall into the
+// storageErrors splits a log's error lines that name the store by whether they fall into an
 // outage.
-func storageErrors(path string, o outage) (outside, inside []string, err error) {
+func storageErrors(path string, outages []*outage) (outside, inside []string, err error) {
 	lines, err := grepFile(path,
 		regexp.MustCompile(`^[EF]\d{4} |"level":"(error|dpanic|panic|fatal)"|^panic:|^fatal error:`))
 	for _, line := range lines {
 		at, names := readErrorLine(line)
 		switch {
 		case !names:
-		case o.covers(at):
+		case covered(outages, at):
 			inside = append(inside, line)
 		default:
 			outside = append(outside, line)

@@ -1,7 +1,7 @@
 // Command kubernetes runs a real Kubernetes control plane on an etcd-compatible store and judges
 // whether anything above the store could tell it from etcd: it drives two API servers (one with its
 // watch cache, one without) and the controllers with the official Go client and kubectl, kills the
-// store once under load, and ends with a list of PASS and FAIL lines and a matching exit code.
+// store, freezes it, takes it away and restarts it under load, and ends with a list of PASS and FAIL lines and a matching exit code.
 package main
 
 import (
@@ -22,7 +22,10 @@ type options struct {
 	bin        string
 	logs       string
 	objects    int
+	nodes      int
 	down       time.Duration
+	outage     time.Duration
+	restarts   int
 	compaction time.Duration
 	eventTTL   time.Duration
 	keep       bool
@@ -33,15 +36,19 @@ func parseOptions() (options, error) {
 	var opt options
 	flag.StringVar(&opt.store, "store", "", "the store's binary (takes etcd's flags); required")
 	flag.StringVar(&opt.bin, "bin", "../bin",
-		"directory of kube-apiserver, kube-controller-manager, kubectl")
+		"directory of kube-apiserver, kube-controller-manager, kube-scheduler, kubectl")
 	flag.StringVar(&opt.logs, "logs", "", "directory for logs (default: a new temporary one)")
 	flag.IntVar(&opt.objects, "objects", 500, "objects created in the first load")
 	flag.DurationVar(&opt.down, "down", 2*time.Second, "how long the killed store stays down")
-	flag.DurationVar(&opt.compaction, "compaction", 30*time.Second,
+	flag.DurationVar(&opt.outage, "outage", 20*time.Second,
+		"how long the store is frozen, and how long it is away")
+	flag.IntVar(&opt.restarts, "restarts", 3, "how often the store is restarted under load")
+	flag.IntVar(&opt.nodes, "nodes", 3, "nodes played by this program")
+	flag.DurationVar(&opt.compaction, "compaction", 60*time.Second,
 		"the API servers' compaction interval")
 	flag.DurationVar(&opt.eventTTL, "event-ttl", 20*time.Second, "how long events live")
 	flag.BoolVar(&opt.keep, "keep", false, "keep the store's data directory even when all passes")
-	flag.BoolVar(&opt.tls, "tls", false, "reach the store over mutual TLS instead of plaintext")
+	flag.BoolVar(&opt.tls, "tls", true, "reach the store over mutual TLS; =false for plaintext")
 	flag.Float64Var(&patience, "patience", 1, "multiplies every limit, for a busy machine")
 	flag.Parse()
 	if opt.store == "" {
@@ -63,7 +70,8 @@ func requireBinaries(opt options) error {
 	if _, err := os.Stat(opt.store); err != nil {
 		return fmt.Errorf("the store's binary: %w", err)
 	}
-	for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kubectl"} {
+	for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler",
+		"kubectl"} {
 		if _, err := os.Stat(filepath.Join(opt.bin, name)); err != nil {
 			return fmt.Errorf("%w (run conformance/build-kubernetes.sh)", err)
 		}

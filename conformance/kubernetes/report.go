@@ -97,6 +97,9 @@ func few(findings []string) string {
 	return fmt.Sprintf("%d: %s", len(findings), strings.Join(shown, "; "))
 }
 
+// first gives the first finding alone, when there is one.
+func first(findings []string) []string { return findings[:min(1, len(findings))] }
+
 // reason is an error's text; nothing when there is none.
 func reason(err error) string {
 	if err == nil {

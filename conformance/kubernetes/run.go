@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,10 +26,13 @@ type run struct {
 	dynamic    dynamic.Interface
 	ledger     *ledger
 	from       int64
+	began      time.Time
 	recordings []*recording
 	informers  []*watchers
 	events     *expiry
-	outage     outage
+	held       *held
+	nodes      []*node
+	outages    []*outage
 	once       sync.Once
 }
 
@@ -46,9 +46,12 @@ type phase struct {
 func (r *run) phases() []phase {
 	return []phase{
 		{"bootstrap", true, (*run).bootstrap},
+		{"who is let in", false, (*run).access},
 		{"create objects", true, (*run).createObjects},
 		{"pages while others write", false, (*run).pages},
+		{"a page is held", false, (*run).holdPages},
 		{"resource versions", false, (*run).resourceVersions},
+		{"streaming lists", false, (*run).streamingLists},
 		{"patches and conflicts", false, (*run).patches},
 		{"kubectl", false, (*run).kubectlTour},
 		{"deployment", false, (*run).deployment},
@@ -59,8 +62,14 @@ func (r *run) phases() []phase {
 		{"finalizers and collections", false, (*run).removals},
 		{"namespace deletion", false, (*run).namespaceDeletion},
 		{"events expire", false, (*run).eventsExpire},
+		{"encryption at rest", false, (*run).encryption},
+		{"store's certificates", false, (*run).certificates},
+		{"store restarted under load", true, (*run).restarts},
+		{"store frozen", true, (*run).freeze},
+		{"store away", true, (*run).absence},
+		{"controllers and scheduler come back", false, (*run).comeBack},
 		{"watches and informers", false, (*run).judgeWatches},
-		{"metrics", false, (*run).judgeMetrics},
+		{"metrics and probes", false, (*run).judgeMetrics},
 		{"compaction under a paged list", false, (*run).compaction},
 		{"logs and resources", false, (*run).judgeLogs},
 	}
@@ -83,7 +92,7 @@ func newRun(parent context.Context, opt options) (*run, error) {
 	if err := quietClient(dir); err != nil {
 		return nil, err
 	}
-	r := &run{opt: opt, dir: dir, report: &report{}, ledger: newLedger()}
+	r := &run{opt: opt, dir: dir, report: &report{}, ledger: newLedger(), began: time.Now()}
 	r.ctx, r.cancel = context.WithCancel(parent)
 	if r.cluster, err = newCluster(opt, dir); err != nil {
 		return nil, err
@@ -146,39 +155,4 @@ func (r *run) close() {
 // within gives a context for one request or one small group of them.
 func (r *run) within(limit time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.ctx, patient(limit))
-}
-
-// kubectl runs kubectl as the administrator against the cached API server.
-func (r *run) kubectl(stdin string, args ...string) (string, error) {
-	ctx, cancel := r.within(90 * time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(r.opt.bin, "kubectl"), args...)
-	cmd.Env = append(os.Environ(), "HOME="+r.dir,
-		"KUBECONFIG="+r.cluster.authority.path("cached.kubeconfig"))
-	cmd.Stdin = strings.NewReader(stdin)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		err = fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, stderr.String())
-	}
-	return strings.TrimSpace(string(out)), err
-}
-
-// checkKubectl runs kubectl and passes when it succeeds and its output contains want.
-func (r *run) checkKubectl(name, want, stdin string, args ...string) {
-	out, err := r.kubectl(stdin, args...)
-	if err != nil {
-		r.report.check(false, name, "%v", err)
-		return
-	}
-	r.report.check(strings.Contains(out, want), name, "%q", firstLine(out))
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	if len(line) > 120 {
-		line = line[:120] + "…"
-	}
-	return line
 }

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // judgeWatches sends one last write through, waits until everybody has seen it, and holds what the
@@ -52,11 +49,14 @@ func (r *run) judgeMetrics() error {
 	if err != nil {
 		return err
 	}
-	if r.outage.end.IsZero() {
-		return fmt.Errorf("the outage has no end, so nothing can be told apart from it")
+	for _, o := range r.outages {
+		if o.end.IsZero() {
+			return fmt.Errorf("the %s has no end, so nothing can be told apart from it", o.name)
+		}
 	}
+	r.judgeProbes()
 	for i, s := range r.cluster.servers {
-		r.outsideOutage(s.name, "etcd_request_errors_total", end[i], i)
+		r.outsideOutages("etcd_request_errors_total", end[i], i)
 		streams := end[i].sum("etcd_requests_total", `operation="listStream"`)
 		r.report.check(streams > 0, s.name+" lists by RangeStream",
 			"%.0f streams, %.0f lists streamed", streams,
@@ -71,26 +71,49 @@ func (r *run) judgeMetrics() error {
 	return nil
 }
 
-// outsideOutage passes when a counter grew only between the two scrapes around the outage.
-func (r *run) outsideOutage(server, name string, end metrics, i int, labels ...string) {
-	before, after := r.outage.before[i].sum(name, labels...), r.outage.after[i].sum(name, labels...)
-	outside := before + end.sum(name, labels...) - after
-	var where []string
-	if outside > 0 {
-		where = append(grown(name, nil, r.outage.before[i], labels...),
-			grown(name, r.outage.after[i], end, labels...)...)
+// outsideOutages passes when a counter grew only between the two scrapes around each outage.
+func (r *run) outsideOutages(name string, end metrics, i int, labels ...string) {
+	where, inside := outsideGrowth(name, r.outages, end, i, labels...)
+	r.report.check(len(where) == 0, fmt.Sprintf("%s %s{%s} is zero outside the outages",
+		r.cluster.servers[i].name, name, strings.Join(labels, ",")),
+		"outside %s; %.0f in the outages", few(where), inside)
+}
+
+// outsideGrowth lists the series of the i-th server that grew while the store was there, and sums
+// what they grew while it was not.
+func outsideGrowth(name string, outages []*outage, end metrics, i int,
+	labels ...string) (where []string, inside float64) {
+	var last metrics
+	since := "the start"
+	for _, o := range outages {
+		where = append(where, labelled(since, grown(name, last, o.before[i], labels...))...)
+		inside += o.after[i].sum(name, labels...) - o.before[i].sum(name, labels...)
+		last, since = o.after[i], "the "+o.name
 	}
-	r.report.check(outside == 0, fmt.Sprintf("%s %s{%s} is zero outside the outage", server, name,
-		strings.Join(labels, ",")),
-		"%.0f outside, %.0f in the outage; %s", outside, after-before, few(where))
+	return append(where, labelled(since, grown(name, last, end, labels...))...), inside
+}
+
+func labelled(since string, series []string) []string {
+	for i := range series {
+		series[i] = "since " + since + " " + series[i]
+	}
+	return series
+}
+
+// judgeProbes holds what the kubelet's probes of the store were told against the outages.
+func (r *run) judgeProbes() {
+	wrong := r.cluster.store.probing.outside(r.outages)
+	asked, failed := r.cluster.store.probing.counts()
+	r.report.check(len(wrong) == 0 && asked > 0, "store's /livez and /readyz are ok outside the outages",
+		"asked %d times, failed %d; outside %s", asked, failed, few(wrong))
 }
 
 func (r *run) judgeConsistentReads(end metrics) {
 	const reads = "apiserver_watch_cache_consistent_read_total"
-	r.outsideOutage("cached", reads, end, 0, `fallback="true"`)
-	r.outsideOutage("cached", reads, end, 0, `fallback="skipped"`)
+	r.outsideOutages(reads, end, 0, `fallback="true"`)
+	r.outsideOutages(reads, end, 0, `fallback="skipped"`)
 	// A read of a kind that is just being taken away fails, whatever the store.
-	r.outsideOutage("cached", reads, end, 0, `success="false"`, `!group="conformance.invalid"`)
+	r.outsideOutages(reads, end, 0, `success="false"`, `!group="conformance.invalid"`)
 	fromCache := end.sum(reads, `success="true"`, `fallback="false"`)
 	notices := end.sum("etcd_bookmark_total")
 	r.report.check(fromCache > 0 && notices > 0,
@@ -100,55 +123,4 @@ func (r *run) judgeConsistentReads(end metrics) {
 	r.report.check(wrong == 0, "watch cache and store agree where the API server compared them",
 		"%.0f comparisons",
 		end.sum("apiserver_storage_consistency_checks_total"))
-}
-
-// compaction waits until the API servers' own compaction overtakes a paged list, whose next page
-// must then be refused with a fresh token that works.
-func (r *run) compaction() error {
-	maps := r.clients[1].CoreV1().ConfigMaps("")
-	ctx, cancel := r.within(r.opt.compaction*4 + 60*time.Second)
-	defer cancel()
-	first, err := maps.List(ctx, metav1.ListOptions{Limit: 50})
-	if err != nil {
-		return err
-	}
-	expired, err := r.awaitExpired(ctx, first.Continue)
-	if err != nil {
-		return err
-	}
-	token := expired.ErrStatus.Continue
-	r.report.check(expired.ErrStatus.Code == 410 && token != "",
-		"page of a compacted revision is refused with a fresh token",
-		"%s", expired.ErrStatus.Message)
-	others, err := maps.List(ctx, metav1.ListOptions{Continue: token})
-	if err != nil {
-		return err
-	}
-	whole, err := maps.List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	r.report.check(len(first.Items)+len(others.Items) == len(whole.Items),
-		"fresh token goes on after the last page",
-		"%d and %d of %d objects", len(first.Items), len(others.Items), len(whole.Items))
-	r.checkListed("after compaction")
-	return nil
-}
-
-// awaitExpired asks for a page until compaction makes it refuse.
-func (r *run) awaitExpired(ctx context.Context, token string) (*apierrors.StatusError, error) {
-	var expired *apierrors.StatusError
-	err := await(ctx, r.opt.compaction*4+30*time.Second,
-		"the continue token to expire by compaction",
-		func(ctx context.Context) (bool, string) {
-			pause(ctx, time.Second)
-			page := metav1.ListOptions{Limit: 10, Continue: token}
-			_, err := r.clients[1].CoreV1().ConfigMaps("").List(ctx, page)
-			if status, is := err.(*apierrors.StatusError); is && apierrors.IsResourceExpired(err) {
-				expired = status
-				return true, ""
-			}
-			return false, fmt.Sprint(err)
-		})
-	return expired, err
 }

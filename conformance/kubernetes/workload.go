@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 const deploymentManifest = `apiVersion: apps/v1
@@ -20,17 +17,20 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
-      terminationGracePeriodSeconds: 0
+      terminationGracePeriodSeconds: 1
       containers: [{name: web, image: "registry.invalid/web:1"}]
 `
 
-// deployment lets the controllers make a replica set and its pods, which stay pending without
-// nodes.
+// deployment lets the controllers make pods, the scheduler bind them and the nodes start them, while
+// kubectl watches.
 func (r *run) deployment() error {
-	if _, err := r.kubectl(deploymentManifest, "apply", "-f", "-"); err != nil {
+	watching, err := r.watchWith("-n", "work", "get", "pods", "--output-watch-events")
+	if err != nil {
 		return err
 	}
-	if err := r.awaitPods(1); err != nil {
+	defer watching.stop()
+	r.checkKubectl("kubectl apply of a deployment", "created", deploymentManifest, "apply", "-f", "-")
+	if err := r.scaledTo(1); err != nil {
 		return err
 	}
 	ctx, cancel := r.within(30 * time.Second)
@@ -45,26 +45,48 @@ func (r *run) deployment() error {
 	if err != nil {
 		return err
 	}
-	scale.Spec.Replicas = 3
+	scale.Spec.Replicas = 12
 	if _, err := deployments.UpdateScale(ctx, "web", scale, metav1.UpdateOptions{}); err != nil {
 		return err
 	}
-	if err := r.awaitPods(3); err != nil {
+	if err := r.scaledTo(12); err != nil {
 		return err
 	}
-	pods, err := r.clients[1].CoreV1().Pods("work").List(ctx, metav1.ListOptions{})
-	if err != nil {
+	r.awaitKubectl("kubectl describe of a pod", "Successfully assigned work/web-", "-n", "work",
+		"describe", "pods", "-l", "app=web")
+	r.awaitKubectl("kubectl describe of a deployment", "Scaled up replica set web-", "-n", "work",
+		"describe", "deployment", "web")
+	r.checkKubectl("kubectl scale down", "scaled", "", "-n", "work", "scale", "deployment/web",
+		"--replicas=3")
+	if err := r.scaledTo(3); err != nil {
 		return err
 	}
-	pending := 0
-	for _, pod := range pods.Items {
-		if pod.Status.Phase == corev1.PodPending {
-			pending++
-		}
-	}
-	r.report.check(pending == 3, "pods stay pending without nodes", "%d of %d", pending,
-		len(pods.Items))
+	err = watching.await(r.ctx, map[string]int{"ADDED": 12, "DELETED": 9})
+	r.report.check(err == nil, "kubectl get --watch sees pods come and go", "%s%s",
+		watching.summary(), reason(err))
 	return nil
+}
+
+// scaledTo waits for exactly n pods everywhere, all of them bound to nodes and started.
+func (r *run) scaledTo(n int) error {
+	if err := r.awaitPods(n); err != nil {
+		return err
+	}
+	began := time.Now()
+	err := await(r.ctx, 60*time.Second, fmt.Sprintf("%d pods on nodes", n),
+		func(ctx context.Context) (bool, string) {
+			pods, err := r.clients[1].CoreV1().Pods("work").List(ctx, metav1.ListOptions{})
+			if err != nil {
+				return false, err.Error()
+			}
+			wrong := unbound(pods.Items, r.nodes)
+			return len(wrong) == 0 && len(pods.Items) == n, few(wrong)
+		})
+	if err == nil {
+		r.report.check(true, fmt.Sprintf("%d pods are scheduled and run", n), "after %.1f s more",
+			time.Since(began).Seconds())
+	}
+	return err
 }
 
 // awaitPods waits for exactly n pods in the store and in both servers' informers.
@@ -90,30 +112,31 @@ func (r *run) awaitPods(n int) error {
 	return err
 }
 
-// rollout changes the image and plays the kubelet (nothing but readiness) until kubectl calls the
-// rollout complete; then scales to nothing.
+// rollout changes the image until kubectl calls the rollout complete; then scales to nothing.
 func (r *run) rollout() error {
-	playing, stop := context.WithCancel(r.ctx)
-	defer stop()
-	go r.playKubelet(playing)
 	r.checkKubectl("kubectl rollout status before the change", "successfully rolled out", "",
 		"-n", "work", "rollout", "status", "deployment/web", "--timeout=60s")
 	r.checkKubectl("kubectl set image", "image updated", "",
 		"-n", "work", "set", "image", "deployment/web", "web=registry.invalid/web:2")
 	r.checkKubectl("kubectl rollout status after the change", "successfully rolled out", "",
 		"-n", "work", "rollout", "status", "deployment/web", "--timeout=60s")
-	if err := r.awaitPods(3); err != nil {
+	if err := r.scaledTo(3); err != nil {
 		return err
 	}
 	if err := r.checkReplicaSets(); err != nil {
 		return err
 	}
-	stop()
+	r.checkKubectl("kubectl rollout history", "deployment.apps/web", "", "-n", "work", "rollout",
+		"history", "deployment/web")
+	r.checkKubectl("kubectl rollout undo", "rolled back", "", "-n", "work", "rollout", "undo",
+		"deployment/web")
+	r.checkKubectl("kubectl rollout status after the undo", "successfully rolled out", "",
+		"-n", "work", "rollout", "status", "deployment/web", "--timeout=60s")
 	_, err := r.kubectl("", "-n", "work", "scale", "deployment/web", "--replicas=0")
 	if err != nil {
 		return err
 	}
-	return r.awaitPods(0)
+	return r.scaledTo(0)
 }
 
 func (r *run) checkReplicaSets() error {
@@ -133,33 +156,39 @@ func (r *run) checkReplicaSets() error {
 	return nil
 }
 
-// playKubelet marks pods ready, as nodes would, until ctx ends. A pod that goes away in between, or
-// that others change, is only tried again.
-func (r *run) playKubelet(ctx context.Context) {
-	for ctx.Err() == nil {
-		for _, item := range r.informers[0].pods.GetStore().List() {
-			pod, ok := item.(*corev1.Pod)
-			if !ok || pod.Namespace != "work" || ready(pod) || pod.DeletionTimestamp != nil {
-				continue
-			}
-			body := fmt.Sprintf(`{"status":{"phase":"Running","conditions":[`+
-				`{"type":"Ready","status":"True","lastTransitionTime":%s}]}}`,
-				strconv.Quote(time.Now().UTC().Format(time.RFC3339)))
-			_, err := r.clients[0].CoreV1().Pods("work").Patch(r.ctx, pod.Name,
-				types.StrategicMergePatchType, []byte(body), metav1.PatchOptions{}, "status")
-			if err != nil {
-				pause(ctx, 100*time.Millisecond)
-			}
-		}
-		pause(ctx, 100*time.Millisecond)
+// comeBack waits until the controllers and the scheduler lead again after the outages, which outlast
+// their leases, and checks that they work: a deployment grows, shrinks and is deleted.
+func (r *run) comeBack() error {
+	began := time.Now()
+	r.checkKubectl("kubectl create namespace", "created", "", "create", "namespace", "work")
+	r.checkKubectl("kubectl create of a deployment", "created", deploymentManifest, "create", "-f",
+		"-")
+	if err := r.scaledTo(1); err != nil {
+		return err
 	}
-}
-
-func ready(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-			return true
+	r.report.check(true, "controllers and scheduler lead again", "after %.1f s",
+		time.Since(began).Seconds())
+	for _, k := range []*kept{r.cluster.controllers, r.cluster.scheduler} {
+		inside, outside := k.restarts(r.outages)
+		r.report.check(len(outside) == 0, k.name+" ends only when the store is away",
+			"%d times in the outages; outside %s", inside, few(outside))
+	}
+	for _, n := range []int{9, 2} {
+		r.checkKubectl(fmt.Sprintf("kubectl scale to %d", n), "scaled", "", "-n", "work", "scale",
+			"deployment/web", fmt.Sprintf("--replicas=%d", n))
+		if err := r.scaledTo(n); err != nil {
+			return err
 		}
 	}
-	return false
+	r.checkKubectl("kubectl delete of a deployment", "deleted", "", "-n", "work", "delete",
+		"deployment", "web")
+	if err := r.scaledTo(0); err != nil {
+		return err
+	}
+	ctx, cancel := r.within(10 * time.Second)
+	defer cancel()
+	wrong, err := r.unsteadyNodes(ctx)
+	r.report.check(err == nil && len(wrong) == 0, "nodes were ready all the time", "%s%s",
+		few(wrong), reason(err))
+	return nil
 }
