@@ -4,6 +4,7 @@ pub mod config;
 pub mod grpc;
 pub mod http;
 pub mod observe;
+pub mod probe;
 pub mod rpc;
 pub mod security;
 pub mod serve;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use server::config::{self, Config, Invocation, Notice};
+use server::observe::supervisor::Supervisor;
 use server::start::{Member, start};
 use server::{observe, serve};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +19,16 @@ fn main() -> ExitCode {
             drop(std::io::stdout().write_all(text.as_bytes()));
             ExitCode::SUCCESS
         }
+        Invocation::Probe(url) => match server::probe::probe(&url) {
+            Ok(page) => {
+                drop(writeln!(std::io::stdout(), "{}", page.trim_end()));
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                say(&why);
+                ExitCode::FAILURE
+            }
+        },
         Invocation::Refuse { exit_code, message } => {
             say(&message);
             ExitCode::from(exit_code)
@@ -79,12 +90,16 @@ async fn member(config: &Config) -> Result<&'static str, String> {
         tracing::info!(address = listen.url.as_str(), "ready to serve client requests");
     }
     let mut why = Err("the writer ended: the journal takes no more entries".to_owned());
+    let supervisor = Supervisor::of_this_process();
+    // Polled once every listener accepts.
     let shutdown = async {
+        supervisor.ready(&addresses(config));
         tokio::select! {
             _ = terminate.recv() => why = Ok("SIGTERM"),
             _ = interrupt.recv() => why = Ok("SIGINT"),
             _ = writer => {}
         }
+        supervisor.stopping();
     };
     let served = serve::serve(parts, listeners, shutdown).await;
     engine.stop();
@@ -96,4 +111,9 @@ async fn member(config: &Config) -> Result<&'static str, String> {
     compactor.abort();
     served.map_err(|error| error.to_string())?;
     why
+}
+
+fn addresses(config: &Config) -> String {
+    let urls = config.listen_client_urls.iter().map(|listen| listen.url.as_str());
+    urls.collect::<Vec<_>>().join(" ")
 }

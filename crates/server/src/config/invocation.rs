@@ -13,6 +13,8 @@ use super::{Config, environment, file, help, resolve};
 pub enum Invocation {
     /// Serve, and say the notices first.
     Serve(Box<Config>, Vec<Notice>),
+    /// Fetch this health page and exit with 0 if it is well.
+    Probe(String),
     /// Print to standard output and exit with 0.
     Print(String),
     /// Print to standard error and exit.
@@ -42,6 +44,13 @@ pub fn from_process(
             "'{program} {command}' is not part of Meridian: point clients at the server itself, or \
              run etcd's own '{command}' before it"
         ));
+    }
+    match args.as_slice() {
+        [command, url] if command == "probe" => return Invocation::Probe(url.clone()),
+        [command, ..] if command == "probe" => {
+            return refuse(format!("say '{program} probe URL', as http://127.0.0.1:2381/readyz"));
+        }
+        _ => {}
     }
     let mut flags = Flags::default();
     match flags.read_arguments(&args) {

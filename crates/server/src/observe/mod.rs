@@ -1,6 +1,7 @@
-//! What the server tells of itself: metrics and logs.
+//! What the server tells of itself: metrics, logs, and its supervisor how far it is.
 
 pub mod exposition;
 pub mod logs;
 pub mod metrics;
 pub mod process;
+pub mod supervisor;

@@ -3,6 +3,7 @@
 mod ending;
 mod memory;
 mod running;
+mod supervised;
 
 #[path = "../rpc/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the services")]
