@@ -16,7 +16,7 @@ const FILES: [&str; 2] = ["--cert-file=/c", "--key-file=/k"];
 
 #[track_caller]
 fn secure(more: &[&str]) -> (Tls, Vec<Notice>) {
-    let (config, notices) = served(run(&[&SECURE, &FILES, more].concat(), &[], None));
+    let (config, notices) = served(run(&[&SECURE[..], &FILES, more].concat(), &[], None));
     (config.tls.expect("TLS"), notices)
 }
 
@@ -122,7 +122,7 @@ fn what_etcd_refuses_is_refused() {
             "--self-signed-cert-validity=293 is too long",
         ),
     ] {
-        let (code, told) = refused(&[&SECURE, args].concat());
+        let (code, told) = refused(&[&SECURE[..], args].concat());
         assert_eq!(code, 1, "{told}");
         assert!(told.starts_with(message), "{told}");
     }
