@@ -166,6 +166,18 @@ fn plaintext_beside_certificates_is_warned_of() {
 }
 
 #[test]
+fn one_address_may_be_listened_on_with_tls_and_without() {
+    let urls = "--listen-client-urls=http://localhost:1,https://127.0.0.1:1,https://localhost:1";
+    let (config, _) = served(run(
+        &[&[urls, "--advertise-client-urls=http://localhost:1"], &FILES[..]].concat(),
+        &[],
+        None,
+    ));
+    let urls: Vec<_> = config.listen_client_urls.iter().map(|one| one.url.as_str()).collect();
+    assert_eq!(urls, ["http://localhost:1", "https://127.0.0.1:1"]);
+}
+
+#[test]
 fn what_looks_like_protection_and_is_none_is_warned_of() {
     let (_, notices) = secure(&["--client-crl-file=/x", "--client-cert-allowed-hostname=a"]);
     assert_eq!(about(&notices), ["client-crl-file", "client-cert-allowed-hostname"]);
