@@ -182,8 +182,11 @@ fn bind(urls: Vec<Url>) -> Result<Vec<Listen>, String> {
     let mut listens: Vec<Listen> = Vec::new();
     for url in urls {
         let address = url.listen_address()?;
-        // `localhost` and `127.0.0.1` bind the same; twice would fail at start.
-        if !listens.iter().any(|listen| listen.address == address) {
+        // `localhost` and `127.0.0.1` bind the same; twice would fail at start. With and without
+        // TLS on one address is another matter: both are served there.
+        let secure = url.scheme().is_secure();
+        let same = |l: &Listen| l.address == address && l.url.scheme().is_secure() == secure;
+        if !listens.iter().any(same) {
             listens.push(Listen { url, address });
         }
     }

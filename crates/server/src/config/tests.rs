@@ -13,6 +13,7 @@ use super::{
 };
 
 mod files;
+mod tls;
 
 /// Runs `etcd` with these arguments and variables, and at most one file.
 fn run(args: &[&str], env: &[(&str, &str)], file: Option<(&str, &str)>) -> Invocation {

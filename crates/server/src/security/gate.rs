@@ -11,12 +11,12 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 use super::caller::common_name;
 use super::files::Source;
 use super::hostname::AlternativeNames;
-use super::revoked::Revoked;
+use super::revoked::{self, Revoked};
 use crate::config::AllowedClients;
 
 /// The check of a client's certificate.
@@ -51,44 +51,71 @@ fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>,
     parsed.map(|(_, parsed)| parsed).map_err(|_| CertificateError::BadEncoding.into())
 }
 
+/// What Go takes and webpki does not.
+fn explain(error: Error, leaf: &CertificateDer<'_>) -> Error {
+    if !matches!(error, Error::InvalidCertificate(CertificateError::Other(_))) {
+        return error;
+    }
+    let Ok(leaf) = parse(leaf) else { return error };
+    let name = leaf.subject();
+    if leaf.version() != X509Version::V3 {
+        refuse(format!(
+            "the client's certificate ({name}) is X.509 v{}, and only v3 is taken: sign it again \
+             with an extension, such as extendedKeyUsage=clientAuth",
+            leaf.version().0 + 1
+        ))
+    } else if leaf.is_ca() {
+        refuse(format!(
+            "the client's certificate ({name}) is that of a CA (CA:TRUE), which is not taken for a \
+             client: sign one for the client with it"
+        ))
+    } else {
+        error
+    }
+}
+
 impl Gate {
     fn check_allowed(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
-        let (wanted, found) = match &self.allowed {
-            AllowedClients::Any => return Ok(()),
+        match &self.allowed {
+            AllowedClients::Any => Ok(()),
             AllowedClients::CommonNames(wanted) => {
                 let name = common_name(&parse(leaf)?).unwrap_or_default();
                 if wanted.contains(&name) {
                     return Ok(());
                 }
-                ("allowed-cn", format!("has the common name {name:?}"))
+                Err(refuse(format!(
+                    "the client's certificate has the common name {name:?}, which is not in \
+                     allowed-cn of client-transport-security"
+                )))
             }
             AllowedClients::Hostnames(wanted) => {
-                let names = AlternativeNames::of(&parse(leaf)?);
+                let leaf = parse(leaf)?;
+                let names = AlternativeNames::of(&leaf);
                 if wanted.iter().any(|host| names.are_valid_for(host)) {
                     return Ok(());
                 }
-                ("--client-cert-allowed-hostname", format!("is valid for {names}"))
+                Err(refuse(format!(
+                    "the client's certificate ({}) is valid for {names}, and for nothing in \
+                     --client-cert-allowed-hostname",
+                    leaf.subject()
+                )))
             }
-        };
-        Err(refuse(format!(
-            "client certificate authentication failed: the certificate {found}, and {wanted} has \
-             none of them"
-        )))
+        }
     }
 
     fn check_revoked(&self, chain: &[&CertificateDer<'_>]) -> Result<(), Error> {
         let Some((source, list)) = &self.revoked else { return Ok(()) };
         let list = list.as_ref().as_ref().map_err(|why| {
-            refuse(format!("nobody is let in while the revocation list cannot be used: {why}"))
+            refuse(format!("no client is let in while the revocation list cannot be used: {why}"))
         })?;
         for certificate in chain {
             let parsed = parse(certificate)?;
             if list.has(parsed.raw_serial()) {
-                let serial: String =
-                    parsed.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect();
+                let serial = revoked::bare(parsed.raw_serial());
+                let serial: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
                 let name = parsed.subject();
                 return Err(refuse(format!(
-                    "the certificate of {name} is revoked (serial {serial}); see {source}"
+                    "the client's certificate {name} is revoked (serial {serial}); see {source}"
                 )));
             }
         }
@@ -108,7 +135,8 @@ impl ClientCertVerifier for Gate {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let chain = self.chain.as_ref().map_err(|why| refuse(why.clone()))?;
-        chain.verify_client_cert(leaf, intermediates, now)?;
+        let verified = chain.verify_client_cert(leaf, intermediates, now);
+        verified.map_err(|error| explain(error, leaf))?;
         self.check_allowed(leaf)?;
         let shown: Vec<_> = std::iter::once(leaf).chain(intermediates).collect();
         self.check_revoked(&shown)?;

@@ -188,3 +188,27 @@ pub(super) fn warn_of_dates(source: &Source, all: &[Authority], moment: Seconds)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Authority, next_change, valid_at};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+
+    fn authority(not_before: i64, not_after: i64) -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        Authority { certificate: made.der().clone(), subject: String::new(), not_before, not_after }
+    }
+
+    #[test]
+    fn a_ca_is_in_force_from_its_first_second_to_its_last() {
+        let all = [authority(10, 20), authority(15, 30)];
+        for (moment, in_force, next) in
+            [(9, 0, 10), (10, 1, 15), (15, 2, 21), (20, 2, 21), (21, 1, 31), (31, 0, i64::MAX)]
+        {
+            assert_eq!(valid_at(&all, moment).len(), in_force, "at {moment}");
+            assert_eq!(next_change(&all, moment), next, "after {moment}");
+        }
+    }
+}

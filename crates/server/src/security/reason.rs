@@ -85,11 +85,12 @@ impl Credentials {
                     .to_owned()
             }
             CertificateError::BadSignature => format!(
-                "the signature on the client's certificate, or by its key, is wrong; see \
-                 {authorities}, which may hold another CA of the same name"
+                "the signature on the client's certificate, or by its key, is wrong: it is of \
+                 another CA with the same name as one in {authorities}, or an RSA key has fewer \
+                 than 2048 bits"
             ),
             CertificateError::Other(other) => match other.0.downcast_ref::<Refused>() {
-                Some(Refused(why)) => format!("the client is refused: {why}"),
+                Some(Refused(why)) => why.clone(),
                 None => format!("the client's certificate cannot be used: {other}"),
             },
             other => format!("the client's certificate cannot be used: {other:?}"),

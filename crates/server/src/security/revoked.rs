@@ -43,7 +43,8 @@ impl Revoked {
     }
 }
 
-fn bare(serial: &[u8]) -> &[u8] {
+/// A serial number without leading zeros.
+pub(super) fn bare(serial: &[u8]) -> &[u8] {
     let zeros = serial.iter().take_while(|byte| **byte == 0).count();
     serial.get(zeros..).unwrap_or_default()
 }

@@ -12,13 +12,16 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, RevokedCertParams, SerialNumber, SignatureAlgorithm,
     date_time_ymd,
 };
+use rustls::client::WantsClientCert;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use server::config::{AllowedClients, Tls, TlsVersions};
+use server::security::Credentials;
 use tempfile::TempDir;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tracing_subscriber::layer::SubscriberExt;
 
 /// A CA.
 pub(crate) struct Ca {
@@ -130,6 +133,14 @@ impl Ca {
         self.issuer.pem()
     }
 
+    /// A CA that this one signed.
+    pub(crate) fn sign_ca(&self, name: &str, serial: u64) -> Self {
+        let mut params = Leaf::named(name).serial(serial).ca().params();
+        params.extended_key_usages = Vec::new();
+        let key = KeyPair::generate().expect("a key");
+        Self { issuer: CertifiedIssuer::signed_by(params, key, &self.issuer).expect("a CA") }
+    }
+
     pub(crate) fn sign(&self, leaf: &Leaf) -> Pair {
         let key = KeyPair::generate_for(leaf.kind).expect("a key");
         let signed = leaf.params().signed_by(&key, &self.issuer).expect("a certificate");
@@ -214,15 +225,30 @@ impl Workshop {
     }
 }
 
-/// A client that trusts the CA `trusted` (PEM) and shows `pair`.
-pub(crate) fn client(trusted: &str, pair: Option<&Pair>) -> ClientConfig {
+fn trusting(
+    trusted: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let mut roots = RootCertStore::empty();
     let trusted = CertificateDer::from_pem_slice(trusted.as_bytes()).expect("a CA");
     roots.add(trusted).expect("a CA");
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
         .expect("versions")
-        .with_root_certificates(roots);
+        .with_root_certificates(roots)
+}
+
+/// A client without a certificate that speaks these versions alone.
+pub(crate) fn client_of_versions(
+    trusted: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
+    trusting(trusted, versions).with_no_client_auth()
+}
+
+/// A client that trusts the CA `trusted` (PEM) and shows `pair`.
+pub(crate) fn client(trusted: &str, pair: Option<&Pair>) -> ClientConfig {
+    let builder = trusting(trusted, rustls::ALL_VERSIONS);
     let mut config = match pair {
         None => builder.with_no_client_auth(),
         Some(pair) => {
@@ -287,4 +313,59 @@ pub(crate) fn replace(path: &Path, contents: impl AsRef<[u8]>) {
     let beside = path.with_extension("new");
     fs::write(&beside, contents).expect("a file");
     fs::rename(&beside, path).expect("a rename");
+}
+
+/// A handshake with the credentials of now; the reason if it fails.
+pub(crate) async fn entering(
+    credentials: &Credentials,
+    shop: &Workshop,
+    pair: Option<&Pair>,
+) -> Result<Greeted, String> {
+    let client = Arc::new(shop.client(pair));
+    let greeted = greet(credentials.current(), &client).await;
+    greeted.map_err(|error| credentials.reason(&error))
+}
+
+/// A file that openssl made, valid for a hundred years.
+pub(crate) fn fixture(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/fixtures");
+    fs::read_to_string(folder.join(name)).expect("a fixture")
+}
+
+/// The warnings that `work` has logged, each with its fields.
+pub(crate) fn warnings(work: impl FnOnce()) -> Vec<String> {
+    let layer = Warnings::default();
+    let told = Arc::clone(&layer.0);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+    let told = told.lock();
+    told.clone()
+}
+
+#[derive(Default)]
+struct Warnings(Arc<parking_lot::Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Warnings {
+    fn on_event(
+        &self,
+        event: &tracing::Event<'_>,
+        _context: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        if *event.metadata().level() <= tracing::Level::WARN {
+            let mut fields = Fields(String::new());
+            event.record(&mut fields);
+            self.0.lock().push(fields.0);
+        }
+    }
+}
+
+struct Fields(String);
+
+impl tracing::field::Visit for Fields {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0 += &format!("{field}={value:?} ");
+    }
+
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        self.0 += &format!("{field}={value} ");
+    }
 }

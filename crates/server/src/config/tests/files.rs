@@ -149,12 +149,8 @@ fn faults_name_the_file_and_the_line() {
         ("- a", "/c.yml: expected keys and values at the top of the file"),
         ("a: [", "/c.yml: "),
         (
-            "client-transport-security:\n  cert-file: x",
-            "--cert-file: TLS comes with the next release",
-        ),
-        (
-            "client-transport-security:\n  allowed-cn: [x]",
-            "--client-cert-allowed-hostname: TLS comes",
+            "listen-client-urls: https://127.0.0.1:1\nclient-transport-security:\n  cert-file: x",
+            "KeyFile and CertFile must both be present[key: , cert: x]",
         ),
         ("discovery-config:\n  client:\n    endpoints: [a]\n", "both --discovery-token and"),
         ("initial-cluster: a=http://a:1,b=http://b:1", "--initial-cluster names 2 members"),
