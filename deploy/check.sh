@@ -204,6 +204,9 @@ api_server() {
 judged() { kubectl --kubeconfig "$work/super-admin.conf" apply --dry-run=server --validate=strict -f - | sed 's/^/    /'; }
 
 judge_static() {
+  # Without the controller manager nobody makes the accounts that pods are admitted with.
+  kubectl --kubeconfig "$work/super-admin.conf" -n kube-system create serviceaccount default >/dev/null
+  kubectl --kubeconfig "$work/super-admin.conf" -n default create serviceaccount default >/dev/null
   sed -e "s/NODE_IP/$node/g" -e 's/NODE_NAME/node-1/g' "$here/static-pod/etcd.yaml" | judged
   judged <"$work/kubeadm-etcd.yaml"
 }
@@ -243,8 +246,6 @@ spec:
       schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 END
   kubectl --kubeconfig "$work/super-admin.conf" wait --for=condition=Established crd/servicemonitors.monitoring.coreos.com >/dev/null
-  # Without the controller manager nobody makes the account that pods are admitted with.
-  kubectl --kubeconfig "$work/super-admin.conf" create serviceaccount default >/dev/null 2>&1 || true
   local values
   for values in "${charts[@]}"; do say "$values"; rendered "$values" | judged; done
 }
