@@ -131,6 +131,8 @@ func (c *cluster) startServer(s *apiServer) error {
 		"--tls-cert-file=" + a.path("apiserver.crt"),
 		"--tls-private-key-file=" + a.path("apiserver.key"),
 		"--client-ca-file=" + a.path("ca.crt"), "--authorization-mode=Node,RBAC",
+		"--requestheader-client-ca-file=" + a.path("ca.crt"),
+		"--requestheader-allowed-names=front-proxy-client",
 		"--service-account-issuer=https://conformance.invalid",
 		"--service-account-key-file=" + a.path("service-account.key"),
 		"--service-account-signing-key-file=" + a.path("service-account.key"),

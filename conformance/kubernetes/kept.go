@@ -57,7 +57,7 @@ func (k *kept) again(ctx context.Context) bool {
 	}
 	process, err := k.launch()
 	if err != nil {
-		k.ends = append(k.ends, failure{time.Now(), err.Error()})
+		k.ends = append(k.ends, failure{time.Now(), time.Now(), err.Error()})
 		return false
 	}
 	k.process = process
@@ -73,7 +73,7 @@ func (k *kept) current() *process {
 func (k *kept) ended(at time.Time, how string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.ends = append(k.ends, failure{at, how})
+	k.ends = append(k.ends, failure{at, at, how})
 }
 
 // restarts splits the child's ends by whether an outage explains them.
@@ -81,7 +81,7 @@ func (k *kept) restarts(outages []*outage) (inside int, outside []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, end := range k.ends {
-		if covered(outages, end.at) {
+		if end.explained(outages) {
 			inside++
 		} else {
 			outside = append(outside, fmt.Sprintf("%s %s", end.at.Format("15:04:05"), end.what))

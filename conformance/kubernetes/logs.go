@@ -20,7 +20,8 @@ func (r *run) judgeLogs() error {
 		}
 		r.report.check(len(outside) == 0, s.name+" log has no error that names storage", "%s",
 			few(outside))
-		fmt.Printf("    %d such lines in the outages, the first %s\n", len(inside), few(first(inside)))
+		fmt.Printf("    %d such lines in the outages, the first: %s\n", len(inside),
+			few(first(inside)))
 		unsupported, err := grepFile(s.process.log,
 			unsupportedFeature)
 		if err != nil {
@@ -29,6 +30,16 @@ func (r *run) judgeLogs() error {
 		r.report.check(len(unsupported) == 0,
 			s.name+" finds RequestWatchProgress and RangeStream supported", "%s", few(unsupported))
 	}
+	wrong, err := grepFile(r.cluster.store.process.log, storeError)
+	if err != nil {
+		return err
+	}
+	r.report.check(len(wrong) == 0, "store's log has no error and no panic", "%s", few(wrong))
+	r.noteUsage()
+	return nil
+}
+
+func (r *run) noteUsage() {
 	u, b := r.cluster.store.process.usage(), r.cluster.storeBefore
 	r.report.note("store: cpu %.1f s before the kill, %.1f s after; resident %d MiB "+
 		"(peak %d and %d MiB); written %d MiB",
@@ -39,16 +50,17 @@ func (r *run) judgeLogs() error {
 		r.report.note("%s API server: cpu %.1f s, resident %d MiB", s.name, u.cpu.Seconds(),
 			u.resident>>20)
 	}
-	return nil
 }
 
 var (
-	klogError    = regexp.MustCompile(`^[EF](\d{4} \d{2}:\d{2}:\d{2}\.\d{6}) +\d+ ([a-z0-9_]+\.go):`)
+	klogError    = regexp.MustCompile(`^[WEF](\d{4} \d{2}:\d{2}:\d{2}\.\d{6}) +\d+ ([a-z0-9_]+\.go):`)
 	storageFiles = regexp.MustCompile(`^(compact|watcher|store|decoder|lease_manager|etcd3|cacher|` +
 		`watch_cache|cache_watcher|delegator|feature_support_checker)\.go$`)
 	unsupportedFeature = regexp.MustCompile(`(RequestWatchProgress|RangeStream).*not support|` +
 		`not support.*(RequestWatchProgress|RangeStream)`)
-	storageWords = regexp.MustCompile(`(?i)etcd|storage|cacher|mvcc|rpc error|transport:|watch chan`)
+	storeError     = regexp.MustCompile(`"level":"(error|dpanic|panic|fatal)"|^panic:|panicked at`)
+	compactedWatch = regexp.MustCompile(`^W.*watch chan error: .*required revision has been compacted`)
+	storageWords   = regexp.MustCompile(`(?i)etcd|storage|cacher|mvcc|rpc error|transport:|watch chan`)
 )
 
 // storageErrors splits a log's error lines that name the store by whether they fall into an

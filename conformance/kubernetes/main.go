@@ -36,7 +36,7 @@ func parseOptions() (options, error) {
 	var opt options
 	flag.StringVar(&opt.store, "store", "", "the store's binary (takes etcd's flags); required")
 	flag.StringVar(&opt.bin, "bin", "../bin",
-		"directory of kube-apiserver, kube-controller-manager, kube-scheduler, kubectl")
+		"directory of Kubernetes' programs, as build-kubernetes.sh makes it")
 	flag.StringVar(&opt.logs, "logs", "", "directory for logs (default: a new temporary one)")
 	flag.IntVar(&opt.objects, "objects", 500, "objects created in the first load")
 	flag.DurationVar(&opt.down, "down", 2*time.Second, "how long the killed store stays down")

@@ -29,7 +29,12 @@ type node struct {
 	beats  atomic.Int64
 }
 
-const heartbeat = 10 * time.Second
+const (
+	// heartbeat is shorter than a kubelet's ten seconds, so that a run need not wait for it.
+	heartbeat = 3 * time.Second
+	// requestLimit ends a request that is not answered, as a kubelet's heartbeat does.
+	requestLimit = 10 * time.Second
+)
 
 // startNodes registers the nodes and waits until the controllers let pods onto them.
 func (r *run) startNodes() error {
@@ -118,7 +123,7 @@ func (n *node) beat(ctx context.Context) {
 	for wait := heartbeat; ctx.Err() == nil; pause(ctx, wait) {
 		body := fmt.Sprintf(`{"spec":{"renewTime":%s}}`,
 			strconv.Quote(time.Now().UTC().Format(metav1.RFC3339Micro)))
-		limited, cancel := context.WithTimeout(ctx, heartbeat)
+		limited, cancel := context.WithTimeout(ctx, requestLimit)
 		_, err := n.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Patch(limited,
 			n.name, types.MergePatchType, []byte(body), metav1.PatchOptions{})
 		cancel()
@@ -133,7 +138,7 @@ func (n *node) beat(ctx context.Context) {
 
 // awaitBeats waits until every node has renewed its lease since a moment.
 func (r *run) awaitBeats(since time.Time) error {
-	return await(r.ctx, 3*heartbeat, "the nodes to renew their leases",
+	return await(r.ctx, 3*requestLimit, "the nodes to renew their leases",
 		func(context.Context) (bool, string) {
 			late := 0
 			for _, n := range r.nodes {
@@ -153,7 +158,7 @@ func (n *node) work(ctx context.Context) {
 			if !ok || (pod.DeletionTimestamp == nil && ready(pod)) {
 				continue
 			}
-			limited, cancel := context.WithTimeout(ctx, heartbeat)
+			limited, cancel := context.WithTimeout(ctx, requestLimit)
 			if n.settle(limited, pod) != nil {
 				pause(limited, 200*time.Millisecond)
 			}
@@ -208,7 +213,7 @@ func unsteady(nodes []corev1.Node, want int) []string {
 		steady := false
 		for _, c := range n.Status.Conditions {
 			steady = steady || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue &&
-				c.LastTransitionTime.Sub(n.CreationTimestamp.Time) < heartbeat
+				c.LastTransitionTime.Sub(n.CreationTimestamp.Time) < 10*time.Second
 		}
 		if !steady {
 			wrong = append(wrong, n.Name+" is not ready, or was not at some time")

@@ -16,9 +16,15 @@ type probing struct {
 	failures []failure
 }
 
+// failure is something that went wrong between two moments.
 type failure struct {
-	at   time.Time
-	what string
+	from, at time.Time
+	what     string
+}
+
+// explained tells whether an outage touches it.
+func (f failure) explained(outages []*outage) bool {
+	return covered(outages, f.from) || covered(outages, f.at)
 }
 
 func (p *probing) follow(ctx context.Context, base string) {
@@ -28,21 +34,21 @@ func (p *probing) follow(ctx context.Context, base string) {
 			began := time.Now()
 			body, err := fetch(ctx, client, base+path)
 			if ctx.Err() == nil {
-				p.take(began, path, body, err)
+				p.take(began, time.Now(), path, body, err)
 			}
 		}
 		pause(ctx, time.Second)
 	}
 }
 
-func (p *probing) take(at time.Time, path, body string, err error) {
+func (p *probing) take(from, at time.Time, path, body string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked++
 	if err != nil {
-		p.failures = append(p.failures, failure{at, fmt.Sprintf("%s: %v", path, err)})
+		p.failures = append(p.failures, failure{from, at, fmt.Sprintf("%s: %v", path, err)})
 	} else if body != "ok\n" {
-		p.failures = append(p.failures, failure{at, fmt.Sprintf("%s: %q", path, body)})
+		p.failures = append(p.failures, failure{from, at, fmt.Sprintf("%s: %q", path, body)})
 	}
 }
 
@@ -52,7 +58,7 @@ func (p *probing) outside(outages []*outage) []string {
 	defer p.mu.Unlock()
 	var all []string
 	for _, f := range p.failures {
-		if !covered(outages, f.at) {
+		if !f.explained(outages) {
 			all = append(all, f.at.Format("15:04:05.000 ")+f.what)
 		}
 	}

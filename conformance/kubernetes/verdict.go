@@ -104,7 +104,8 @@ func labelled(since string, series []string) []string {
 func (r *run) judgeProbes() {
 	wrong := r.cluster.store.probing.outside(r.outages)
 	asked, failed := r.cluster.store.probing.counts()
-	r.report.check(len(wrong) == 0 && asked > 0, "store's /livez and /readyz are ok outside the outages",
+	r.report.check(len(wrong) == 0 && asked > 0,
+		"store's /livez and /readyz are ok outside the outages",
 		"asked %d times, failed %d; outside %s", asked, failed, few(wrong))
 }
 

@@ -21,18 +21,35 @@ spec:
       containers: [{name: web, image: "registry.invalid/web:1"}]
 `
 
-// deployment lets the controllers make pods, the scheduler bind them and the nodes start them, while
-// kubectl watches.
+// deployment lets the controllers make pods, the scheduler bind them and the nodes start them,
+// while kubectl watches.
 func (r *run) deployment() error {
 	watching, err := r.watchWith("-n", "work", "get", "pods", "--output-watch-events")
 	if err != nil {
 		return err
 	}
 	defer watching.stop()
-	r.checkKubectl("kubectl apply of a deployment", "created", deploymentManifest, "apply", "-f", "-")
+	r.checkKubectl("kubectl apply of a deployment", "created", deploymentManifest, "apply", "-f",
+		"-")
 	if err := r.scaledTo(1); err != nil {
 		return err
 	}
+	if err := r.scaleUp(12); err != nil {
+		return err
+	}
+	r.checkKubectl("kubectl scale down", "scaled", "", "-n", "work", "scale", "deployment/web",
+		"--replicas=3")
+	if err := r.scaledTo(3); err != nil {
+		return err
+	}
+	err = watching.await(r.ctx, map[string]int{"ADDED": 12, "DELETED": 9})
+	r.report.check(err == nil, "kubectl get --watch sees pods come and go", "%s%s",
+		watching.summary(), reason(err))
+	return nil
+}
+
+// scaleUp scales with the Go client and lets kubectl describe what came of it.
+func (r *run) scaleUp(n int) error {
 	ctx, cancel := r.within(30 * time.Second)
 	defer cancel()
 	sets, err := r.clients[1].AppsV1().ReplicaSets("work").List(ctx, metav1.ListOptions{})
@@ -45,25 +62,22 @@ func (r *run) deployment() error {
 	if err != nil {
 		return err
 	}
-	scale.Spec.Replicas = 12
+	scale.Spec.Replicas = int32(n)
 	if _, err := deployments.UpdateScale(ctx, "web", scale, metav1.UpdateOptions{}); err != nil {
 		return err
 	}
-	if err := r.scaledTo(12); err != nil {
+	if err := r.scaledTo(n); err != nil {
 		return err
 	}
-	r.awaitKubectl("kubectl describe of a pod", "Successfully assigned work/web-", "-n", "work",
-		"describe", "pods", "-l", "app=web")
+	pod, err := r.kubectl("", "-n", "work", "get", "pods", "-o",
+		"jsonpath={.items[0].metadata.name}")
+	if err != nil {
+		return err
+	}
+	r.awaitKubectl("kubectl describe of a pod", "Successfully assigned work/"+pod, "-n", "work",
+		"describe", "pod", pod)
 	r.awaitKubectl("kubectl describe of a deployment", "Scaled up replica set web-", "-n", "work",
 		"describe", "deployment", "web")
-	r.checkKubectl("kubectl scale down", "scaled", "", "-n", "work", "scale", "deployment/web",
-		"--replicas=3")
-	if err := r.scaledTo(3); err != nil {
-		return err
-	}
-	err = watching.await(r.ctx, map[string]int{"ADDED": 12, "DELETED": 9})
-	r.report.check(err == nil, "kubectl get --watch sees pods come and go", "%s%s",
-		watching.summary(), reason(err))
 	return nil
 }
 
@@ -156,8 +170,8 @@ func (r *run) checkReplicaSets() error {
 	return nil
 }
 
-// comeBack waits until the controllers and the scheduler lead again after the outages, which outlast
-// their leases, and checks that they work: a deployment grows, shrinks and is deleted.
+// comeBack waits until the controllers and the scheduler lead again after the outages, which
+// outlast their leases, and checks that they work: a deployment grows, shrinks and is deleted.
 func (r *run) comeBack() error {
 	began := time.Now()
 	r.checkKubectl("kubectl create namespace", "created", "", "create", "namespace", "work")
