@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -26,9 +27,11 @@ type Server struct {
 	dir, addr string
 	quota     int64
 	patience  time.Duration
-	cmd       *exec.Cmd
-	ended     chan struct{}
-	log       *os.File
+	// stopped, when closed, ends a start that is waited for.
+	stopped <-chan struct{}
+	cmd     *exec.Cmd
+	ended   chan struct{}
+	log     *os.File
 }
 
 // recommended is the largest quota that etcd's documentation recommends.
@@ -69,7 +72,11 @@ func (s *Server) start() (time.Duration, error) {
 		if s.answers() {
 			return time.Since(begin), nil
 		}
-		time.Sleep(2 * time.Millisecond)
+		select {
+		case <-s.stopped:
+			return 0, errors.New("stopped while it started")
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
 	return 0, fmt.Errorf("%s did not answer within %v; its log is %s", s.Name, s.patience, file.Name())
 }

@@ -57,15 +57,19 @@ type Climb struct {
 	guard  *Guard
 	report *Ascent
 	// ctx ends, with its cause, when the server or the guard ends the climb.
-	ctx       context.Context
-	cancel    context.CancelCauseFunc
-	unwatch   context.CancelFunc
-	guarding  sync.WaitGroup
-	opTimeout time.Duration
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	unwatch  context.CancelFunc
+	guarding sync.WaitGroup
+	// patient is whether an update that is refused is tried again; refused counts them.
+	patient atomic.Bool
+	refused atomic.Int64
 	// filled counts live bytes, those of a fill under way included.
-	filled    atomic.Int64
+	filled atomic.Int64
 	// put counts the bytes of all that was written in a step.
-	put       atomic.Int64
+	put atomic.Int64
+	// carried is what a process that was ended within the step had written to disk.
+	carried   float64
 	compactor Compactor
 
 	events    atomic.Int64
@@ -87,9 +91,9 @@ func sizeMain(args []string) {
 	flags.Float64Var(&o.MaxSize, "max-size", 16, "leave out the steps above so many GiB")
 	flags.Float64Var(&o.MaxMemory, "max-memory", 12, "GiB of memory, file pages not counted, at which a climb ends")
 	flags.Float64Var(&o.MaxDisk, "max-disk", 32, "GB of disk at which a climb ends")
-	flags.Float64Var(&o.Minutes, "minutes", 9, "minutes at which a server's climb ends")
+	flags.Float64Var(&o.Minutes, "minutes", 10, "minutes at which a server's climb ends")
 	flags.IntVar(&o.Watchers, "watchers", 2_000, "watchers")
-	flags.DurationVar(&o.CompactEvery, "compact-every", 10*time.Second, "kube-apiserver's interval of compaction, shortened")
+	flags.DurationVar(&o.CompactEvery, "compact-every", 30*time.Second, "kube-apiserver's interval of compaction, shortened")
 	_ = flags.Parse(args)
 	for _, text := range strings.Split(steps, ",") {
 		size, err := strconv.ParseFloat(text, 64)
@@ -122,12 +126,12 @@ func climb(ctx context.Context, o SizeOptions, target Target) *Ascent {
 		return report
 	}
 	defer os.RemoveAll(dir)
-	c := &Climb{o: o, dir: dir, report: report, opTimeout: opTimeout, leases: map[int64]int64{},
+	c := &Climb{o: o, dir: dir, report: report, leases: map[int64]int64{},
 		world: NewWorld(int64(slices.Max(o.Steps) * (1 << 30))),
 		guard: &Guard{o: o, dir: dir, before: time.Now().Add(time.Duration(o.Minutes * float64(time.Minute)))}}
 	c.compactor.every = o.CompactEvery
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	c.s = &Server{Target: target, dir: filepath.Join(dir, "data"), quota: recommended, patience: 3 * time.Minute}
+	c.s = &Server{Target: target, dir: filepath.Join(dir, "data"), quota: recommended, patience: 3 * time.Minute, stopped: c.ctx.Done()}
 	defer func() { c.release(c.s.Kill) }()
 	if _, err := c.restart(func() {}); err != nil {
 		report.End = err.Error()
@@ -201,6 +205,7 @@ func (c *Climb) raise() error {
 	c.report.Quota = fmt.Sprintf("refused writes at %s of live objects; its own size was %s then", gib(c.filled.Load()), gib(status.DbSize))
 	log.Printf("  the quota of 8 GiB is used up: %s", c.report.Quota)
 	c.s.quota = raised
+	c.carried = c.s.Written()
 	if _, err := c.restart(c.s.Stop); err != nil {
 		return err
 	}

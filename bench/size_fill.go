@@ -4,6 +4,8 @@ import (
 	"context"
 	"log"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
@@ -15,60 +17,47 @@ const (
 	rewrites = 6
 )
 
-// fill grows the store to target live bytes. What a fill that failed has begun is written again by the next.
+// fill grows the store to target live bytes. A fill that failed can go on where it stopped.
 func (c *Climb) fill(ctx context.Context, target int64) error {
-	from, to, live := c.world.filled, c.world.filled, c.world.live
-	for ; live < target && to < len(c.world.revisions); to++ {
-		live += int64(len(c.world.key(to)) + size(to))
-	}
-	batches := (to - from + creates - 1) / creates
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	from, to := c.world.filled, c.world.upTo(target)
 	c.filled.Store(c.world.live)
-	next := make(chan int)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		defer close(next)
-		for batch := range batches {
-			select {
-			case next <- batch:
-			case <-ctx.Done():
-				return
-			}
-			if batch%4000 == 3999 {
-				log.Printf("  %3d %% of the way to %s", 100*batch/batches, gib(target))
-			}
-		}
-	}()
-	results := make(chan error, 8)
-	for caller := range cap(results) {
-		go func() {
-			for batch := range next {
-				first := from + batch*creates
-				if err := c.write(ctx, c.conns[caller%len(c.conns)], first, min(first+creates, to), rewrites); err != nil {
-					cancel()
-					results <- err
+	var next, failed atomic.Int64
+	next.Store(int64(from))
+	failed.Store(int64(to))
+	var group sync.WaitGroup
+	for caller := range 8 {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				first := int(next.Add(creates)) - creates
+				if first >= to {
 					return
 				}
-				for n := first; n < min(first+creates, to); n++ {
-					c.filled.Add(int64(len(c.world.key(n)) + size(n)))
+				end := min(first+creates, to)
+				if err := c.write(ctx, c.conns[caller%len(c.conns)], first, end, rewrites); err != nil {
+					cancel(err)
+					lower(&failed, int64(first))
+					return
+				}
+				c.filled.Add(c.world.sum(first, end))
+				if quarter := (to-from)/4 + 1; (first-from)/quarter != (end-from)/quarter {
+					log.Printf("  %d %% of the way to %s", 100*(end-from)/(to-from), gib(target))
 				}
 			}
-			results <- nil
-		}()
+		})
 	}
-	var failed error
-	for range cap(results) {
-		if err := <-results; err != nil && failed == nil {
-			failed = err
-		}
+	group.Wait()
+	c.world.live += c.world.sum(from, int(failed.Load()))
+	c.world.filled = int(failed.Load())
+	return context.Cause(ctx)
+}
+
+// lower makes a number the least of itself and v.
+func lower(number *atomic.Int64, v int64) {
+	for was := number.Load(); was > v && !number.CompareAndSwap(was, v); {
+		was = number.Load()
 	}
-	if failed == nil {
-		failed = context.Cause(ctx)
-	}
-	if failed == nil {
-		c.world.filled, c.world.live = to, live
-	}
-	return failed
 }
 
 // write puts objects first to end-1, and again so many of those before them, in one transaction.

@@ -86,7 +86,7 @@ const opTimeout = 30 * time.Second
 // update is kube-apiserver's guaranteed update: put if the revision is the one last seen, else get and try again.
 // One in fifty begins with a stale revision. It returns the revision written.
 func (c *Climb) update(ctx context.Context, conn *grpc.ClientConn, n int) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opTimeout)
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	key, seen := c.world.key(n), c.world.revisions[n].Load()
 	if rand.IntN(50) == 0 {
@@ -125,6 +125,10 @@ func (c *Climb) updateAny(ctx context.Context, conn *grpc.ClientConn, _ int) err
 		n = c.somePod()
 	}
 	_, err := c.update(ctx, conn, n)
+	for end := time.Now().Add(3 * time.Minute); err != nil && c.patient.Load() && ctx.Err() == nil && time.Now().Before(end); {
+		c.refused.Add(1)
+		_, err = c.update(ctx, conn, n)
+	}
 	return err
 }
 
@@ -135,7 +139,7 @@ func (c *Climb) somePod() int {
 
 // createEvent creates one event with a lease that up to 1,000 others share, as kube-apiserver does.
 func (c *Climb) createEvent(ctx context.Context, conn *grpc.ClientConn, _ int) error {
-	ctx, cancel := context.WithTimeout(ctx, c.opTimeout)
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	n := c.events.Add(1)
 	lease, err := c.leaseFor(ctx, conn, n/1000)

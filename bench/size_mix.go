@@ -206,10 +206,12 @@ func (c *Climb) compaction(ctx context.Context) error {
 	return c.slow(nil, "guaranteed updates beside a compaction", beside)
 }
 
-// defragmentation may stop an etcd for as long as it takes; the wait of the updates is shown, and is no break.
+// defragmentation may stop an etcd for as long as it takes. What the updates wait is shown, those refused
+// meanwhile included, and is no break.
 func (c *Climb) defragmentation(ctx context.Context) error {
-	c.opTimeout = 3 * time.Minute
-	defer func() { c.opTimeout = opTimeout }()
+	c.patient.Store(true)
+	defer c.patient.Store(false)
+	c.refused.Store(0)
 	var took time.Duration
 	beside, err := c.beside(ctx, func() error {
 		at := time.Now()
@@ -219,11 +221,13 @@ func (c *Climb) defragmentation(ctx context.Context) error {
 	})
 	c.note("defragmentation", "time", "s", took.Seconds())
 	c.note("defragmentation", "longest update beside it", "ms", milliseconds(longest(beside)))
+	c.note("defragmentation", "updates refused", "", float64(c.refused.Load()))
 	return err
 }
 
 func (c *Climb) disk(context.Context) error {
-	c.note("disk", "written for each byte put", "", c.s.Written()/float64(max(c.put.Swap(0), 1)))
+	c.note("disk", "written for each byte put", "", (c.carried+c.s.Written())/float64(max(c.put.Swap(0), 1)))
+	c.carried = 0
 	c.note("disk", "data directory", "GB", diskUsed(c.dir)/1e9)
 	c.note("disk", "at its largest in this step", "GB", c.guard.largest()/1e9)
 	return nil
@@ -240,6 +244,7 @@ func (c *Climb) restarts(ctx context.Context) error {
 			return err
 		}
 		c.note("restart", way.name, "s", took.Seconds())
+		c.note("restart", way.name+", server CPU", "s", c.s.CPU().Seconds())
 		if took > maxRestart {
 			return &broken{fmt.Sprintf("a restart took %.1f s", took.Seconds())}
 		}

@@ -78,11 +78,23 @@ func (w *World) value(n int) []byte {
 func (w *World) extent(k kind) int { return min(max(w.filled-k.first, 0), k.most) }
 
 // bytes a kind's objects have by now, keys included.
-func (w *World) bytes(k kind) (total int64) {
-	for n := k.first; n < k.first+w.extent(k); n++ {
-		total += int64(len(objectKey(k, n)) + size(n))
+func (w *World) bytes(k kind) int64 { return w.sum(k.first, k.first+w.extent(k)) }
+
+// sum of the bytes of objects first to end-1, keys included.
+func (w *World) sum(first, end int) (total int64) {
+	for n := first; n < end; n++ {
+		total += int64(len(w.kindOf(n).prefix) + len("namespace-000/workload-7d4b9c6f5-00000000") + size(n))
 	}
 	return total
+}
+
+// upTo is the number of objects with which target bytes are live.
+func (w *World) upTo(target int64) int {
+	n := w.filled
+	for live := w.live; live < target && n < len(w.revisions); n++ {
+		live += w.sum(n, n+1)
+	}
+	return n
 }
 
 // largest is the kind with the most objects.
