@@ -43,6 +43,7 @@ type SizeOptions struct {
 	MaxSize                        float64
 	MaxMemory, MaxDisk, Minutes    float64
 	Watchers                       int
+	Keep                           bool
 	CompactEvery                   time.Duration
 }
 
@@ -72,9 +73,8 @@ type Climb struct {
 	carried   float64
 	compactor Compactor
 
-	events    atomic.Int64
-	leaseLock sync.Mutex
-	leases    map[int64]int64
+	events atomic.Int64
+	shared sharedLease
 }
 
 // sizeMain is the command "size".
@@ -93,6 +93,7 @@ func sizeMain(args []string) {
 	flags.Float64Var(&o.MaxDisk, "max-disk", 32, "GB of disk at which a climb ends")
 	flags.Float64Var(&o.Minutes, "minutes", 10, "minutes at which a server's climb ends")
 	flags.IntVar(&o.Watchers, "watchers", 2_000, "watchers")
+	flags.BoolVar(&o.Keep, "keep", false, "leave data and logs where they are")
 	flags.DurationVar(&o.CompactEvery, "compact-every", 30*time.Second, "kube-apiserver's interval of compaction, shortened")
 	_ = flags.Parse(args)
 	for _, text := range strings.Split(steps, ",") {
@@ -125,8 +126,10 @@ func climb(ctx context.Context, o SizeOptions, target Target) *Ascent {
 		report.End = err.Error()
 		return report
 	}
-	defer os.RemoveAll(dir)
-	c := &Climb{o: o, dir: dir, report: report, leases: map[int64]int64{},
+	if !o.Keep {
+		defer os.RemoveAll(dir)
+	}
+	c := &Climb{o: o, dir: dir, report: report,
 		world: NewWorld(int64(slices.Max(o.Steps) * (1 << 30))),
 		guard: &Guard{o: o, dir: dir, before: time.Now().Add(time.Duration(o.Minutes * float64(time.Minute)))}}
 	c.compactor.every = o.CompactEvery

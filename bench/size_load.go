@@ -142,7 +142,7 @@ func (c *Climb) createEvent(ctx context.Context, conn *grpc.ClientConn, _ int) e
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	n := c.events.Add(1)
-	lease, err := c.leaseFor(ctx, conn, n/1000)
+	lease, err := c.shared.take(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -158,17 +158,24 @@ func (c *Climb) createEvent(ctx context.Context, conn *grpc.ClientConn, _ int) e
 	return err
 }
 
-// leaseFor grants the lease of a thousand events. It runs out while later steps are measured.
-func (c *Climb) leaseFor(ctx context.Context, conn *grpc.ClientConn, thousand int64) (int64, error) {
-	c.leaseLock.Lock()
-	defer c.leaseLock.Unlock()
-	if id, granted := c.leases[thousand]; granted {
-		return id, nil
+// sharedLease is the lease that new events get: one for up to 1,000 of them or ten seconds. It runs out while later
+// phases are measured.
+type sharedLease struct {
+	sync.Mutex
+	id, taken int64
+	granted   time.Time
+}
+
+func (l *sharedLease) take(ctx context.Context, conn *grpc.ClientConn) (int64, error) {
+	l.Lock()
+	defer l.Unlock()
+	if l.id == 0 || l.taken >= 1000 || time.Since(l.granted) > 10*time.Second {
+		reply, err := pb.NewLeaseClient(conn).LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: 45})
+		if err != nil {
+			return 0, err
+		}
+		l.id, l.taken, l.granted = reply.ID, 0, time.Now()
 	}
-	reply, err := pb.NewLeaseClient(conn).LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: 45})
-	if err != nil {
-		return 0, err
-	}
-	c.leases[thousand] = reply.ID
-	return reply.ID, nil
+	l.taken++
+	return l.id, nil
 }
