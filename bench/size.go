@@ -41,6 +41,7 @@ type SizeOptions struct {
 	Etcd, Meridian, Only, Out, Dir string
 	Steps                          []float64
 	MaxSize                        float64
+	Quota                          float64
 	MaxMemory, MaxDisk, Minutes    float64
 	Watchers                       int
 	Keep                           bool
@@ -89,6 +90,7 @@ func sizeMain(args []string) {
 	flags.StringVar(&o.Dir, "dir", os.TempDir(), "where the servers keep their data meanwhile")
 	flags.StringVar(&steps, "steps", "0.25,0.5,1,2,4,8,12,16", "GiB of live objects at each step")
 	flags.Float64Var(&o.MaxSize, "max-size", 16, "leave out the steps above so many GiB")
+	flags.Float64Var(&o.Quota, "quota", 8, "GiB of the quota that both servers start with: 8 is the most that etcd recommends")
 	flags.Float64Var(&o.MaxMemory, "max-memory", 12, "GiB of memory, file pages not counted, at which a climb ends")
 	flags.Float64Var(&o.MaxDisk, "max-disk", 32, "GB of disk at which a climb ends")
 	flags.Float64Var(&o.Minutes, "minutes", 10, "minutes at which a server's climb ends")
@@ -134,7 +136,7 @@ func climb(ctx context.Context, o SizeOptions, target Target) *Ascent {
 		guard: &Guard{o: o, dir: dir, before: time.Now().Add(time.Duration(o.Minutes * float64(time.Minute)))}}
 	c.compactor.every = o.CompactEvery
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	c.s = &Server{Target: target, dir: filepath.Join(dir, "data"), quota: recommended, patience: 3 * time.Minute, stopped: c.ctx.Done()}
+	c.s = &Server{Target: target, dir: filepath.Join(dir, "data"), quota: int64(o.Quota * (1 << 30)), patience: 3 * time.Minute, stopped: c.ctx.Done()}
 	defer func() { c.release(c.s.Kill) }()
 	if _, err := c.restart(func() {}); err != nil {
 		report.End = err.Error()
@@ -159,7 +161,7 @@ func (c *Climb) step(target int64) error {
 	fill := phase{"fill", true, func(ctx context.Context) error { return c.growth(ctx, target) }}
 	for _, p := range append([]phase{fill}, c.phases()...) {
 		err := c.run(p)
-		if err != nil && strings.Contains(err.Error(), "database space exceeded") && c.s.quota == recommended {
+		if err != nil && strings.Contains(err.Error(), "database space exceeded") && c.s.quota != raised {
 			if err = c.raise(); err == nil {
 				err = c.run(p)
 			}
@@ -197,7 +199,7 @@ func (c *Climb) growth(ctx context.Context, target int64) error {
 	return nil
 }
 
-// raise notes where the recommended quota ended, and restarts the server with a larger one, as people do.
+// raise notes where the first quota ended, and restarts the server with a larger one, as people do.
 func (c *Climb) raise() error {
 	ctx, cancel := context.WithTimeout(c.ctx, opTimeout)
 	defer cancel()
@@ -206,7 +208,7 @@ func (c *Climb) raise() error {
 		return err
 	}
 	c.report.Quota = fmt.Sprintf("refused writes at %s of live objects; its own size was %s then", gib(c.filled.Load()), gib(status.DbSize))
-	log.Printf("  the quota of 8 GiB is used up: %s", c.report.Quota)
+	log.Printf("  the quota is used up: %s", c.report.Quota)
 	c.s.quota = raised
 	c.carried = c.s.Written()
 	if _, err := c.restart(c.s.Stop); err != nil {
@@ -215,7 +217,7 @@ func (c *Climb) raise() error {
 	ctx, cancelDisarm := context.WithTimeout(c.ctx, opTimeout)
 	defer cancelDisarm()
 	_, err = pb.NewMaintenanceClient(c.alone).Alarm(ctx, &pb.AlarmRequest{
-		Action: pb.AlarmRequest_DEACTIVATE, Alarm: pb.AlarmType_NOSPACE})
+		MemberID: status.Header.MemberId, Action: pb.AlarmRequest_DEACTIVATE, Alarm: pb.AlarmType_NOSPACE})
 	return err
 }
 

@@ -22,7 +22,16 @@ type Step struct {
 	figures []measured
 }
 
-func (s *Step) add(group string, f Figure) { s.figures = append(s.figures, measured{group, f}) }
+// add keeps a figure; measured again, it replaces the one before.
+func (s *Step) add(group string, f Figure) {
+	for i, old := range s.figures {
+		if old.group == group && old.Name == f.Name {
+			s.figures[i].Figure = f
+			return
+		}
+	}
+	s.figures = append(s.figures, measured{group, f})
+}
 
 func (s *Step) value(r row) float64 {
 	for _, f := range s.figures {
@@ -83,8 +92,8 @@ func rowsAndSizes(ascents []*Ascent) (rows []row, sizes []float64) {
 func sizeText(o SizeOptions, ascents []*Ascent) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d cores shared by server and load; %d watchers; a climb is stopped at %g GiB of memory (file pages not counted), "+
-		"%g GB of disk or %g minutes.\n\n| server | with the recommended quota, 8 GiB | with the quota raised |\n|---|---|---|\n",
-		runtime.NumCPU(), o.Watchers, o.MaxMemory, o.MaxDisk, o.Minutes)
+		"%g GB of disk or %g minutes.\n\n| server | with a quota of %g GiB | with the quota raised |\n|---|---|---|\n",
+		runtime.NumCPU(), o.Watchers, o.MaxMemory, o.MaxDisk, o.Minutes, o.Quota)
 	for _, a := range ascents {
 		quota := a.Quota
 		if quota == "" {
@@ -145,7 +154,7 @@ func behind(ascents []*Ascent) string {
 		}
 	}
 	if len(lines) == 0 {
-		return "\nMeridian is ahead, or level, in every figure at every size.\n"
+		return "\nMeridian is ahead, or level, in every figure that was measured on both.\n"
 	}
 	return "\nWhere Meridian is behind etcd:\n\n" + strings.Join(lines, "\n") + "\n"
 }
