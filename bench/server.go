@@ -78,7 +78,18 @@ func (s *Server) start() (time.Duration, error) {
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
+	if !s.Alive() {
+		return 0, errors.New(s.ending())
+	}
 	return 0, fmt.Errorf("%s did not answer within %v; its log is %s", s.Name, s.patience, file.Name())
+}
+
+// ending is how a server that has ended did so, and the last it said.
+func (s *Server) ending() string {
+	raw, _ := os.ReadFile(s.log.Name())
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	last := lines[len(lines)-1]
+	return fmt.Sprintf("the server ended (%s) %s", s.cmd.ProcessState, last[:min(len(last), 300)])
 }
 
 // Alive says whether the process runs.

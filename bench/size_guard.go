@@ -39,7 +39,7 @@ func (g *Guard) Watch(ctx context.Context, s *Server, cancel context.CancelCause
 			return
 		case <-s.ended:
 			if ctx.Err() == nil {
-				cancel(errors.New("the server ended: " + lastLine(s.log.Name())))
+				cancel(errors.New(s.ending()))
 			}
 			return
 		case <-time.After(250 * time.Millisecond):
@@ -96,11 +96,4 @@ func available() float64 {
 	}
 	kib, _ := strconv.ParseFloat(strings.Fields(after)[0], 64)
 	return kib * 1024
-}
-
-func lastLine(path string) string {
-	raw, _ := os.ReadFile(path)
-	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	last := lines[len(lines)-1]
-	return last[:min(len(last), 300)]
 }
