@@ -70,6 +70,9 @@ type Climb struct {
 	filled atomic.Int64
 	// put counts the bytes of all that was written in a step.
 	put atomic.Int64
+	// objects and busy are how many there were, and the processor time, before a fill.
+	objects int
+	busy    time.Duration
 	// carried is what a process that was ended within the step had written to disk.
 	carried   float64
 	compactor Compactor
@@ -106,6 +109,9 @@ func sizeMain(args []string) {
 		if size <= o.MaxSize {
 			o.Steps = append(o.Steps, size)
 		}
+	}
+	if len(o.Steps) == 0 {
+		log.Fatalf("no step is as small as %g GiB", o.MaxSize)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -161,7 +167,7 @@ func (c *Climb) step(target int64) error {
 	fill := phase{"fill", true, func(ctx context.Context) error { return c.growth(ctx, target) }}
 	for _, p := range append([]phase{fill}, c.phases()...) {
 		err := c.run(p)
-		if err != nil && strings.Contains(err.Error(), "database space exceeded") && c.s.quota != raised {
+		if refusedForSpace(err) && c.s.quota != raised {
 			if err = c.raise(); err == nil {
 				err = c.run(p)
 			}
@@ -171,6 +177,10 @@ func (c *Climb) step(target int64) error {
 		}
 	}
 	return nil
+}
+
+func refusedForSpace(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "database space exceeded")
 }
 
 // run is one phase, with kube-apiserver's compactor beside it if the phase says so.
@@ -183,6 +193,13 @@ func (c *Climb) run(p phase) error {
 	err := p.run(ctx)
 	cancel()
 	beside.Wait()
+	if err != nil && !refusedForSpace(err) {
+		// The guard knows better than a broken connection what happened.
+		select {
+		case <-c.ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
 	if cause := context.Cause(c.ctx); cause != nil {
 		return cause
 	}
@@ -192,10 +209,28 @@ func (c *Climb) run(p phase) error {
 // growth is the fill and its speed.
 func (c *Climb) growth(ctx context.Context, target int64) error {
 	live, at := c.world.live, time.Now()
+	c.objects, c.busy = c.world.filled, c.s.CPU()
 	if err := c.fill(ctx, target); err != nil {
 		return err
 	}
 	c.note("fill", "live objects", "MB/s", float64(c.world.live-live)/1e6/time.Since(at).Seconds())
+	return nil
+}
+
+// rest waits until the server has done what the fill left it to do, half a minute at most: for an etcd compaction, for
+// Meridian its checkpoint. All of it is part of what the fill cost.
+func (c *Climb) rest(ctx context.Context) error {
+	begin := time.Now()
+	for idle := 0; idle < 2 && time.Since(begin) < 30*time.Second && ctx.Err() == nil; {
+		before := c.s.CPU()
+		time.Sleep(500 * time.Millisecond)
+		if idle++; c.s.CPU()-before > 30*time.Millisecond {
+			idle = 0
+		}
+	}
+	c.note("fill", "server CPU until at rest again", "µs each object",
+		float64((c.s.CPU()-c.busy).Microseconds())/float64(max(c.world.filled-c.objects, 1)))
+	c.note("fill", "busy after it", "s", max(0, time.Since(begin).Seconds()-1))
 	return nil
 }
 

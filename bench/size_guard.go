@@ -64,9 +64,9 @@ func (g *Guard) exceeded(s *Server) string {
 	case used > g.o.MaxDisk*1e9:
 		return fmt.Sprintf("this run's limit of %g GB of disk", g.o.MaxDisk)
 	case free < 6e9:
-		return "less than 6 GB of disk free on this machine"
+		return fmt.Sprintf("less than 6 GB of disk free on this machine, with %.1f GB in use by the server", used/1e9)
 	case available() < 1.5e9:
-		return "less than 1.5 GB of memory left on this machine"
+		return fmt.Sprintf("less than 1.5 GB of memory left on this machine, with %.1f GB in use by the server", memory/1e9)
 	case time.Now().After(g.before):
 		return fmt.Sprintf("this run's limit of %g minutes a server", g.o.Minutes)
 	}

@@ -22,6 +22,7 @@ type phase struct {
 
 func (c *Climb) phases() []phase {
 	return []phase{
+		{"rest", false, c.rest},
 		{"update", true, c.updates},
 		{"event", true, c.createEvents},
 		{"watch", true, c.watched},
