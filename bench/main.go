@@ -25,6 +25,11 @@ type Options struct {
 }
 
 func main() {
+	log.SetFlags(log.Ltime)
+	if len(os.Args) > 1 && os.Args[1] == "size" {
+		sizeMain(os.Args[2:])
+		return
+	}
 	var o Options
 	flag.StringVar(&o.Etcd, "etcd", "../conformance/bin/etcd", "etcd 3.7.1")
 	flag.StringVar(&o.Meridian, "meridian", "../target/release/meridian", "the server under test")
@@ -35,7 +40,6 @@ func main() {
 	flag.StringVar(&o.Only, "only", "", "run only the scenarios whose name contains this")
 	flag.StringVar(&o.Out, "out", "", "write the table and chart into this folder (docs)")
 	flag.Parse()
-	log.SetFlags(log.Ltime)
 
 	table := NewTable()
 	for round := 1; round <= o.Rounds; round++ {
@@ -101,6 +105,12 @@ func runGroup(o Options, target Target, dir string, scenarios []Scenario, table 
 }
 
 func header(o Options) string {
+	return fmt.Sprintf("%d cores shared by server and load; %d keys of 64 B + 512 B in the large store; median of %d rounds.\n\n",
+		runtime.NumCPU(), o.Keys, o.Rounds) + versions(o.Etcd, o.Meridian)
+}
+
+// versions is what both servers say of themselves.
+func versions(etcd, meridian string) string {
 	version := func(path string) string {
 		out, err := exec.Command(path, "--version").Output()
 		if err != nil {
@@ -108,6 +118,5 @@ func header(o Options) string {
 		}
 		return strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "; ")
 	}
-	return fmt.Sprintf("%d cores shared by server and load; %d keys of 64 B + 512 B in the large store; median of %d rounds.\n\n"+
-		"* etcd: %s\n* Meridian: %s\n\n", runtime.NumCPU(), o.Keys, o.Rounds, version(o.Etcd), version(o.Meridian))
+	return fmt.Sprintf("* etcd: %s\n* Meridian: %s\n\n", version(etcd), version(meridian))
 }

@@ -104,8 +104,15 @@ func number(v float64) string {
 
 // Write puts the table between the marks of performance.md and draws the chart beside it.
 func (t *Table) Write(folder, text string) error {
+	if err := between(filepath.Join(folder, "performance.md"), text); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "performance.svg"), []byte(t.chart()), 0o644)
+}
+
+// between replaces what stands between the marks of a page.
+func between(page, text string) error {
 	const begin, end = "<!-- figures -->\n", "<!-- /figures -->"
-	page := filepath.Join(folder, "performance.md")
 	raw, err := os.ReadFile(page)
 	if err != nil {
 		return err
@@ -115,10 +122,7 @@ func (t *Table) Write(folder, text string) error {
 		return fmt.Errorf("%s has no marks for the figures", page)
 	}
 	updated := string(raw[:from]) + begin + text + string(raw[to:])
-	if err := os.WriteFile(page, []byte(updated), 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(folder, "performance.svg"), []byte(t.chart()), 0o644)
+	return os.WriteFile(page, []byte(updated), 0o644)
 }
 
 // chart draws each goal's ratio on a logarithmic scale: a bar left of the middle line is less than etcd's.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -24,13 +25,21 @@ type Target struct{ Name, Path string }
 type Server struct {
 	Target
 	dir, addr string
-	cmd       *exec.Cmd
-	log       *os.File
+	quota     int64
+	patience  time.Duration
+	// stopped, when closed, ends a start that is waited for.
+	stopped <-chan struct{}
+	cmd     *exec.Cmd
+	ended   chan struct{}
+	log     *os.File
 }
+
+// recommended is the largest quota that etcd's documentation recommends.
+const recommended = 8 << 30
 
 // Start runs the server on free ports and waits until it answers a linearizable read.
 func Start(target Target, dir string) (*Server, error) {
-	s := &Server{Target: target, dir: dir}
+	s := &Server{Target: target, dir: dir, quota: recommended, patience: time.Minute}
 	_, err := s.start()
 	return s, err
 }
@@ -50,20 +59,50 @@ func (s *Server) start() (time.Duration, error) {
 	s.log = file
 	s.cmd = exec.Command(s.Path, "--data-dir", s.dir, "--listen-client-urls", url, "--advertise-client-urls", url,
 		"--listen-peer-urls", peerURL, "--initial-advertise-peer-urls", peerURL,
-		"--initial-cluster", "default="+peerURL, "--quota-backend-bytes", "8589934592", "--log-level", "warn")
+		"--initial-cluster", "default="+peerURL, "--quota-backend-bytes", strconv.FormatInt(s.quota, 10), "--log-level", "warn")
 	s.cmd.Stdout, s.cmd.Stderr = file, file
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	begin := time.Now()
 	if err := s.cmd.Start(); err != nil {
 		return 0, err
 	}
-	for time.Since(begin) < time.Minute {
+	s.ended = make(chan struct{})
+	go func() { _ = s.cmd.Wait(); close(s.ended) }()
+	for time.Since(begin) < s.patience && s.Alive() {
 		if s.answers() {
 			return time.Since(begin), nil
 		}
-		time.Sleep(2 * time.Millisecond)
+		select {
+		case <-s.stopped:
+			return 0, errors.New("stopped while it started")
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
-	return 0, fmt.Errorf("%s did not answer within a minute; its log is %s", s.Name, file.Name())
+	if !s.Alive() {
+		return 0, errors.New(s.ending())
+	}
+	return 0, fmt.Errorf("%s did not answer within %v; its log is %s", s.Name, s.patience, file.Name())
+}
+
+// ending is how a server that has ended did so, and the last it said.
+func (s *Server) ending() string {
+	raw, _ := os.ReadFile(s.log.Name())
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	last := lines[len(lines)-1]
+	return fmt.Sprintf("the server ended (%s) %s", s.cmd.ProcessState, last[:min(len(last), 300)])
+}
+
+// Alive says whether the process runs.
+func (s *Server) Alive() bool {
+	if s.cmd == nil {
+		return false
+	}
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
 }
 
 func (s *Server) answers() bool {
@@ -102,23 +141,30 @@ func (s *Server) Stop() {
 		return
 	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() { _ = s.cmd.Wait(); close(done) }()
 	select {
-	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-s.ended:
+	case <-time.After(s.patience / 6):
 		_ = s.cmd.Process.Kill()
-		<-done
+		<-s.ended
 	}
 	s.log.Close()
 	s.cmd = nil
 }
 
-// CPU is the processor time the server has used, user and system.
+// Kill ends the server without warning.
+func (s *Server) Kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		s.Stop()
+	}
+}
+
+// CPU is the processor time the server has used, user and system; zero when it has ended, which the
+// calls that failed will say.
 func (s *Server) CPU() time.Duration {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		panic(err)
+	if err != nil || !strings.Contains(string(raw), ")") {
+		return 0
 	}
 	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+2:]))
 	user, _ := strconv.ParseInt(fields[11], 10, 64)
@@ -126,11 +172,12 @@ func (s *Server) CPU() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// Memory returns a field of /proc/PID/status in bytes: VmRSS now, VmHWM at its highest.
+// Memory returns a field of /proc/PID/status in bytes: VmRSS now, VmHWM at its highest, RssAnon without
+// the pages of mapped files; zero when the server has ended.
 func (s *Server) Memory(field string) float64 {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
-		panic(err)
+		return 0
 	}
 	for line := range strings.Lines(string(raw)) {
 		if strings.HasPrefix(line, field+":") {
@@ -138,7 +185,19 @@ func (s *Server) Memory(field string) float64 {
 			return kib * 1024
 		}
 	}
-	panic("no " + field)
+	return 0
+}
+
+// Written is what the server has sent to the disk, in bytes.
+func (s *Server) Written() float64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", s.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(raw), "\nwrite_bytes: ")
+	line, _, _ := strings.Cut(after, "\n")
+	bytes, _ := strconv.ParseFloat(line, 64)
+	return bytes
 }
 
 // ForgetPeak makes VmHWM start again from what is resident now.
