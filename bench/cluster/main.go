@@ -29,6 +29,7 @@ type options struct {
 	controllers          int
 	tls                  string
 	only                 string
+	limit                time.Duration
 	out, json, logs      string
 	keep                 bool
 }
@@ -40,14 +41,16 @@ func parseOptions() (options, error) {
 	flag.StringVar(&o.bin, "bin", "../../conformance/bin", "directory of kube-* and kwok")
 	flag.IntVar(&o.rounds, "rounds", 2, "rounds; each runs both stores, in alternating order")
 	flag.IntVar(&o.nodes, "nodes", 1000, "nodes that kwok plays")
-	flag.IntVar(&o.pods, "pods", 3000, "pods, rounded to whole deployments")
-	flag.DurationVar(&o.fill, "fill", 80*time.Second, "length of the phase that fills the cluster")
+	flag.IntVar(&o.pods, "pods", 2400, "pods, rounded to whole deployments")
+	flag.DurationVar(&o.fill, "fill", 90*time.Second, "length of the phase that fills the cluster")
 	flag.DurationVar(&o.steady, "steady", 80*time.Second, "length of the steady phase")
 	flag.DurationVar(&o.change, "change", 60*time.Second, "length of the rollout phase")
-	flag.Float64Var(&o.rollout, "rollout", 0.4, "share of the deployments that are rolled over")
+	flag.Float64Var(&o.rollout, "rollout", 0.33, "share of the deployments that are rolled over")
 	flag.IntVar(&o.controllers, "controllers", 3, "clients with an informer on every kind")
 	flag.StringVar(&o.tls, "tls", "auto", "mutual TLS to the store: on, off, auto (if both can)")
 	flag.StringVar(&o.only, "only", "", "run one store alone (etcd, meridian); compares nothing")
+	flag.DurationVar(&o.limit, "limit", 20*time.Minute,
+		"begin no round that would not end before this, and end by then in any case")
 	flag.StringVar(&o.out, "out", "", "write cluster.md and cluster.json into this folder (docs)")
 	flag.StringVar(&o.json, "json", "", "write the figures of every round into this file")
 	flag.StringVar(&o.logs, "logs", "", "keep logs in this folder (default: a temporary one)")
@@ -122,9 +125,11 @@ func main() {
 	}
 }
 
-// conduct runs every round; every child is gone when it returns.
+// conduct runs every round and publishes those that are whole, also when a later one fails; every
+// child is gone when it returns.
 func conduct(ctx context.Context, o options) error {
-	began := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, errors.New("-limit is over"))
+	defer cancel()
 	base := o.logs
 	var err error
 	if base == "" {
@@ -137,24 +142,43 @@ func conduct(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	results := &results{options: o, tls: secure, began: began}
-	for round := 1; round <= o.rounds; round++ {
-		for _, t := range o.order(round) {
-			log.Printf("round %d of %d: %s", round, o.rounds, t.name)
-			dir := filepath.Join(base, fmt.Sprintf("%d-%s", round, t.name))
-			windows, err := runSide(ctx, o, t, dir, secure)
-			if err != nil {
-				return fmt.Errorf("round %d, %s: %w (logs: %s)", round, t.name, err, dir)
-			}
-			results.add(round, t.name, windows)
-		}
+	r := &results{options: o, tls: secure, began: time.Now()}
+	failed := r.runRounds(ctx, base)
+	r.took = time.Since(r.began)
+	if r.rounds == 0 {
+		return failed
 	}
-	results.took = time.Since(began)
-	if err := results.publish(); err != nil {
+	if err := errors.Join(failed, r.publish()); err != nil {
 		return err
 	}
 	if !o.keep && o.logs == "" {
 		return os.RemoveAll(base)
+	}
+	return nil
+}
+
+// runRounds runs as many rounds as were asked for and fit into the limit.
+func (r *results) runRounds(ctx context.Context, base string) error {
+	end, _ := ctx.Deadline()
+	for round := 1; round <= r.options.rounds; round++ {
+		began := time.Now()
+		whole := map[string][]*window{}
+		for _, t := range r.options.order(round) {
+			log.Printf("round %d of %d: %s", round, r.options.rounds, t.name)
+			dir := filepath.Join(base, fmt.Sprintf("%d-%s", round, t.name))
+			windows, err := runSide(ctx, r.options, t, dir, r.tls)
+			if err != nil {
+				return fmt.Errorf("round %d, %s: %w (%v; logs: %s)", round, t.name, err,
+					context.Cause(ctx), dir)
+			}
+			whole[t.name] = windows
+		}
+		r.add(whole)
+		if took := time.Since(began); round < r.options.rounds && time.Until(end) < took {
+			log.Printf("no more rounds: one took %.0f s, and -limit is %s", took.Seconds(),
+				r.options.limit)
+			break
+		}
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (r *results) heading() string {
 	text := fmt.Sprintf("%s, %s. %d nodes, %d pods, %d clients with informers on every kind; %s to "+
 		"the store; %d rounds, in alternating order, %.0f minutes. Phases: fill %s, steady %s, "+
 		"rollout %s.\n\n", r.began.UTC().Format("2006-01-02 15:04 UTC"), machine(), o.nodes,
-		o.pods/replicas*replicas, o.controllers, way, o.rounds, r.took.Minutes(), o.fill, o.steady,
+		o.pods/replicas*replicas, o.controllers, way, r.rounds, r.took.Minutes(), o.fill, o.steady,
 		o.change)
 	text += fmt.Sprintf("    bench/cluster/run.sh -rounds %d -nodes %d -pods %d -tls %s -out docs\n\n",
 		o.rounds, o.nodes, o.pods, map[bool]string{true: "on", false: "off"}[r.tls])

@@ -33,20 +33,22 @@ type results struct {
 	began   time.Time
 	took    time.Duration
 	lines   []*line
+	rounds  int
 	windows []map[string][]*window
 }
 
-func (r *results) add(round int, store string, windows []*window) {
-	for len(r.windows) < round {
-		r.windows = append(r.windows, map[string][]*window{})
-	}
-	r.windows[round-1][store] = windows
-	for _, w := range windows {
-		for _, f := range w.figures() {
-			r.note(store, row{w.phase, f.group, f.name, f.unit}, f.value, f.compared)
-		}
-		for _, c := range w.work() {
-			r.note(store, row{w.phase, "work", c.name, ""}, c.value, false)
+// add takes in a whole round: the windows of each store.
+func (r *results) add(round map[string][]*window) {
+	r.rounds++
+	r.windows = append(r.windows, round)
+	for store, windows := range round {
+		for _, w := range windows {
+			for _, f := range w.figures() {
+				r.note(store, row{w.phase, f.group, f.name, f.unit}, f.value, f.compared)
+			}
+			for _, c := range w.work() {
+				r.note(store, row{w.phase, "work", c.name, ""}, c.value, false)
+			}
 		}
 	}
 }
@@ -116,7 +118,7 @@ func (r *results) publish() error {
 	fmt.Println(text)
 	raw, err := json.MarshalIndent(map[string]any{"machine": machine(), "versions": r.versions(),
 		"began": r.began.UTC(), "seconds": r.took.Seconds(), "nodes": r.options.nodes,
-		"pods": r.options.pods, "rounds": r.options.rounds, "tls": r.tls, "void": unequal,
+		"pods": r.options.pods, "rounds": r.rounds, "tls": r.tls, "void": unequal,
 		"figures": r.lines}, "", " ")
 	if err != nil {
 		return err
