@@ -173,7 +173,7 @@ func (s *side) fill(ctx context.Context) error {
 // openKubelets opens each node's own watches at the pace at which the nodes come.
 func (s *side) openKubelets(ctx context.Context, p *pacer) {
 	client := s.load.client.CoreV1().RESTClient()
-	p.every(ctx, s.options.fill*2/9/time.Duration(s.options.nodes), s.options.nodes,
+	p.every(ctx, s.options.fill*6/25/time.Duration(s.options.nodes), s.options.nodes,
 		func(_ context.Context, i int) error {
 			s.load.watchers.startKubelet(ctx, client, nodeName(i))
 			return nil

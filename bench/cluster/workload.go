@@ -68,14 +68,14 @@ func (w *workload) ready(generation string) int {
 	return n
 }
 
-// fill creates everything at a pace that takes two thirds of the phase: nodes first, then one
+// fill creates everything at a pace that takes four fifths of the phase: nodes first, then one
 // deployment after the other, so that a faster store is not given more work at once.
 func (w *workload) fill(ctx context.Context, p *pacer) error {
 	if err := w.fillNamespaces(ctx); err != nil {
 		return err
 	}
-	span := w.options.fill * 2 / 3
-	nodes := span / 3
+	span := w.options.fill * 4 / 5
+	nodes := span * 3 / 10
 	p.every(ctx, nodes/time.Duration(w.options.nodes), w.options.nodes, w.addNode)
 	p.every(ctx, nodes/(namespaces*configsEach), namespaces*configsEach, w.addConfig)
 	pause(ctx, nodes)
