@@ -9,5 +9,4 @@ pub mod rpc;
 pub mod security;
 pub mod serve;
 pub mod start;
-mod webonly;
 pub mod wire;

@@ -3,23 +3,32 @@
 //! Everything that touches the world is an argument: `serve(parts, listeners, shutdown)` runs as well
 //! in a test, and many times in one process.
 
+mod door;
+mod handshake;
+mod refusals;
+mod site;
+mod socket;
+
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::grpc::{self, Peer, serve_connection};
-use crate::http::Pages;
+use crate::grpc;
+use crate::observe::process;
 use crate::rpc::Services;
-use crate::security::Caller;
-use crate::webonly::WebOnly;
+use crate::security::Credentials;
+use door::{Door, House};
+pub use socket::{Socket, UnixSocket};
 
-/// After an accept failed (too many open files, mostly), the next is tried after this long.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Descriptors that connections leave to files, as in etcd.
+const RESERVED_DESCRIPTORS: u64 = 150;
+/// Connections there may be in any case, and where nothing is known of descriptors.
+const FEWEST_CONNECTIONS: u64 = 16;
+const MOST_CONNECTIONS: u64 = 1 << 20;
 
 /// What is served, and how.
 pub struct Parts {
@@ -35,16 +44,34 @@ pub struct Parts {
 pub struct Listener {
     /// Bound already.
     pub socket: Socket,
-    /// Whether gRPC is served here, or the pages alone.
-    pub grpc: bool,
+    /// What is answered here.
+    pub traffic: Traffic,
+    /// What connections go through.
+    pub secrecy: Secrecy,
 }
 
-/// A bound socket.
-pub enum Socket {
-    /// An address and port.
-    Tcp(TcpListener),
-    /// A file.
-    Unix(UnixListener),
+/// What a listener answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// gRPC, and pages.
+    All,
+    /// gRPC alone.
+    Grpc,
+    /// Pages alone.
+    Http,
+    /// The pages for metrics and health alone.
+    Metrics,
+}
+
+/// What connections of a listener go through.
+#[derive(Clone)]
+pub enum Secrecy {
+    /// Nothing.
+    Plaintext,
+    /// TLS.
+    Tls(Arc<Credentials>),
+    /// What the client begins with: etcd has this where http and https share an address.
+    Either(Arc<Credentials>),
 }
 
 /// Serves every listener until `shutdown` is ready, then lets calls under way finish.
@@ -58,101 +85,29 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let drain = parts.drain;
+    let house = Arc::new(House {
+        services: parts.services,
+        settings: parts.settings,
+        stopping,
+        handshakes: Arc::default(),
+        refusals: refusals::Refusals::default(),
+        connections: Arc::new(Semaphore::new(most_connections())),
+    });
     let mut doors = JoinSet::new();
     for listener in listeners {
-        let door = Door {
-            services: parts.services.clone(),
-            settings: parts.settings,
-            stopping: stopping.clone(),
-            grpc: listener.grpc,
-        };
-        doors.spawn(door.accept(listener.socket, drain));
+        let Listener { socket, traffic, secrecy } = listener;
+        let door = Arc::new(Door { house: Arc::clone(&house), traffic, secrecy });
+        doors.spawn(door.accept(socket, drain));
     }
-    drop(stopping);
+    drop(house);
     shutdown.await;
     stop.send_replace(true);
     while doors.join_next().await.is_some() {}
     Ok(())
 }
 
-/// One listener's side of it.
-struct Door {
-    services: Services,
-    settings: grpc::Settings,
-    stopping: watch::Receiver<bool>,
-    grpc: bool,
-}
-
-impl Door {
-    /// Accepts until told to stop, then waits for the connections, but no longer than `drain`.
-    async fn accept(self, socket: Socket, drain: Duration) {
-        let mut connections = JoinSet::new();
-        let mut stopping = self.stopping.clone();
-        loop {
-            tokio::select! {
-                accepted = socket.accept() => match accepted {
-                    Ok(Accepted::Tcp(stream, peer)) => {
-                        if let Err(error) = stream.set_nodelay(true) {
-                            tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
-                        }
-                        let peer = Peer { address: Some(peer), caller: Caller::default() };
-                        connections.spawn(self.connection(stream, peer));
-                    }
-                    Ok(Accepted::Unix(stream)) => {
-                        connections.spawn(self.connection(stream, Peer::default()));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection, trying again");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-                Some(_) = connections.join_next() => {}
-                _ = stopping.changed() => break,
-            }
-        }
-        drop(socket);
-        let ended = async { while connections.join_next().await.is_some() {} };
-        // Dropping the set ends what is left: watches do not end by themselves.
-        drop(tokio::time::timeout(drain, ended).await);
-    }
-
-    fn connection<IO>(&self, io: IO, peer: Peer) -> impl Future<Output = ()> + Send + 'static
-    where
-        IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    {
-        let services = self.services.clone();
-        let settings = self.settings;
-        let mut stopping = self.stopping.clone();
-        let grpc = self.grpc;
-        async move {
-            let shutdown = async move { drop(stopping.wait_for(|stop| *stop).await) };
-            let pages = Pages::new(services.clone());
-            let address = peer.address;
-            let ended = if grpc {
-                serve_connection(io, peer, services, pages, settings, shutdown).await
-            } else {
-                serve_connection(io, peer, WebOnly(services), pages, settings, shutdown).await
-            };
-            if let Err(error) = ended {
-                tracing::debug!(?address, %error, "connection broke off");
-            }
-        }
-    }
-}
-
-enum Accepted {
-    Tcp(tokio::net::TcpStream, SocketAddr),
-    Unix(tokio::net::UnixStream),
-}
-
-impl Socket {
-    async fn accept(&self) -> io::Result<Accepted> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                Ok(Accepted::Tcp(stream, peer))
-            }
-            Self::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
-        }
-    }
+fn most_connections() -> usize {
+    let descriptors = process::descriptor_limit().unwrap_or(MOST_CONNECTIONS);
+    let most = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
+    usize::try_from(most.clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS)).unwrap_or(usize::MAX)
 }

@@ -1,9 +1,10 @@
 //! From a [`Config`] to a running member: data directory, journal, engine, sockets.
 
+mod listen;
+
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +12,14 @@ use std::time::Duration;
 use engine::{Engine, Options, SystemClock, Tasks};
 use journal::{FileJournal, FileOptions};
 use state::MemberId;
-use tokio::net::{TcpSocket, UnixListener};
 
-use crate::config::{
-    AutoCompaction, Config, Identity as Ids, InitialClusterState, Listen, ListenAddress, Url,
-};
+use crate::config::{AutoCompaction, Config, Identity as Ids, InitialClusterState, Url};
 use crate::grpc;
 use crate::rpc::{Identity, Limits, Services};
-use crate::serve::{Listener, Parts, Socket};
+use crate::serve::{Listener, Parts};
 
 /// How long calls under way may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_millis(500);
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 4096;
 /// A larger request would not fit the journal's largest entry with what stands around it.
 const MOST_REQUEST_BYTES: u64 = 60 << 20;
 /// The file that keeps the ids of a data directory.
@@ -64,7 +60,7 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
             config.max_request_bytes.0
         )));
     }
-    let listeners = bind_all(config)?;
+    let listeners = listen::bind_all(config)?;
     let ids = open_directory(config)?;
     let options = FileOptions { on_fault: Arc::new(journal_failed), ..FileOptions::default() };
     let (journal, opening) =
@@ -203,45 +199,4 @@ fn engine_options(config: &Config) -> Options {
         watch,
         ..Options::default()
     }
-}
-
-fn bind_all(config: &Config) -> Result<Vec<Listener>, StartError> {
-    let mut listeners = Vec::new();
-    for listen in &config.listen_client_urls {
-        listeners.push(Listener { socket: bind(config, listen)?, grpc: true });
-    }
-    for listen in config.listen_client_http_urls.iter().chain(&config.listen_metrics_urls) {
-        listeners.push(Listener { socket: bind(config, listen)?, grpc: false });
-    }
-    Ok(listeners)
-}
-
-fn bind(config: &Config, listen: &Listen) -> Result<Socket, StartError> {
-    let bound = match &listen.address {
-        ListenAddress::Tcp(address) => bind_tcp(config, *address),
-        ListenAddress::Unix(path) => bind_unix(path),
-    };
-    bound.map_err(|error| {
-        StartError(format!(
-            "cannot listen on {}: {error}; stop what listens there, or choose another address",
-            listen.url.as_str()
-        ))
-    })
-}
-
-fn bind_tcp(config: &Config, address: SocketAddr) -> io::Result<Socket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Go's listeners, and so etcd's, always reuse an address whose connections linger.
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(config.socket_reuse_port)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG).map(Socket::Tcp)
-}
-
-/// A socket file that nobody answers on is left over from a process that died.
-fn bind_unix(path: &Path) -> io::Result<Socket> {
-    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
-        fs::remove_file(path)?;
-    }
-    UnixListener::bind(path).map(Socket::Unix)
 }

@@ -29,7 +29,7 @@ pub(super) async fn answer<S: Service, W: Web>(
     shared: Arc<Shared<S, W>>,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
-    if !is_grpc(&request) {
+    if !shared.settings.grpc || !is_grpc(&request) {
         return Box::pin(shared.web.answer(request)).await.map(ReplyBody::plain);
     }
     let (method, kind) = match shared.service.route(request.uri().path()) {

@@ -1,6 +1,7 @@
 //! One connection: HTTP/2 with gRPC, or HTTP/1 with the web pages, told apart by its first bytes.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -17,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::body::ReplyBody;
 use super::call::{Shared, answer};
-use super::io::Rewound;
+use super::io::{Courteous, Rewound};
 use super::{Peer, Service};
 
 /// How every HTTP/2 connection begins. No HTTP/1 method is called PRI.
@@ -44,6 +45,12 @@ pub struct Settings {
     pub keepalive_timeout: Duration,
     /// A client must say something, and an HTTP/1 client its whole header, within this.
     pub first_bytes_within: Duration,
+    /// Whether HTTP/1 is spoken.
+    pub http1: bool,
+    /// Whether HTTP/2 is spoken.
+    pub http2: bool,
+    /// Whether gRPC calls are answered as such; otherwise every request is for the pages.
+    pub grpc: bool,
 }
 
 impl Default for Settings {
@@ -54,6 +61,9 @@ impl Default for Settings {
             keepalive_interval: Some(Duration::from_secs(2 * 3600)),
             keepalive_timeout: Duration::from_secs(20),
             first_bytes_within: Duration::from_secs(60),
+            http1: true,
+            http2: true,
+            grpc: true,
         }
     }
 }
@@ -64,11 +74,43 @@ pub trait Web: Clone + Send + Sync + 'static {
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Bytes>> + Send;
 }
 
+/// What a connection broke off with.
+#[derive(Debug)]
+pub enum Broken {
+    /// It begins with TLS, which is not spoken here.
+    Tls,
+    /// It speaks a version of HTTP that is not spoken here.
+    Version,
+    /// It did not say in time what it speaks.
+    Silent,
+    /// Something in its course: nothing to act upon.
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls => f.write_str("TLS on a plaintext connection"),
+            Self::Version => f.write_str("a version of HTTP that is not spoken here"),
+            Self::Silent => f.write_str("silent for too long"),
+            Self::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl From<hyper::Error> for Broken {
+    fn from(error: hyper::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
 /// Serves one connection until it ends. Once `shutdown` is ready no new request is taken (GOAWAY),
 /// and it ends with the last of those under way: whoever must not wait for those drops this future.
 ///
 /// # Errors
-/// What the connection broke off with; nothing to act upon.
+/// What the connection broke off with.
 pub async fn serve_connection<IO, S: Service, W: Web>(
     mut io: IO,
     peer: Peer,
@@ -76,17 +118,26 @@ pub async fn serve_connection<IO, S: Service, W: Web>(
     web: W,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+) -> Result<(), Broken>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut shutdown = pin!(shutdown);
     let first = tokio::select! {
-        first = tokio::time::timeout(settings.first_bytes_within, first_bytes(&mut io)) => first??,
+        first = tokio::time::timeout(settings.first_bytes_within, first_bytes(&mut io)) => {
+            first.map_err(|_| Broken::Silent)?.map_err(|error| Broken::Other(error.into()))?
+        }
         () = &mut shutdown => return Ok(()),
     };
     let is_http2 = first.starts_with(PREFACE);
-    let io = TokioIo::new(Rewound::new(first, io));
+    match first.first() {
+        None => return Ok(()),
+        Some(_) if looks_like_tls(&first) => return Err(Broken::Tls),
+        Some(_) if is_http2 && !settings.http2 => return Err(Broken::Version),
+        Some(_) if !is_http2 && !settings.http1 => return Err(Broken::Version),
+        Some(_) => {}
+    }
+    let io = TokioIo::new(Courteous::new(Rewound::new(first, io)));
     let shared = Arc::new(Shared { service, web, settings, peer });
     if is_http2 {
         let connection = http2_builder(&settings).serve_connection(
@@ -110,6 +161,11 @@ where
         () = shutdown => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
+}
+
+/// Whether a connection begins as TLS does: a record of a handshake, of any version since SSL 3.
+pub(crate) fn looks_like_tls(first: &[u8]) -> bool {
+    first.first() == Some(&0x16) && first.get(1).is_none_or(|major| *major == 3)
 }
 
 async fn page<S: Service, W: Web>(

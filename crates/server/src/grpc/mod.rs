@@ -19,9 +19,11 @@ use futures::Stream;
 use http::HeaderMap;
 
 pub use body::ReplyBody;
-pub use connection::{Settings, Web, serve_connection};
+pub(crate) use connection::looks_like_tls;
+pub use connection::{Broken, Settings, Web, serve_connection};
 pub(crate) use frame::put_prefix;
 pub use frame::{Decoder, PREFIX, frame, frame_with};
+pub(crate) use io::Rewound;
 pub use status::{Code, Status};
 
 use crate::observe::metrics::Meter;

@@ -79,7 +79,7 @@ impl Status {
     }
 
     /// Adds the status to trailers (or to headers, when there is nothing else to say).
-    pub(super) fn write_to(&self, headers: &mut HeaderMap) {
+    pub(crate) fn write_to(&self, headers: &mut HeaderMap) {
         headers.insert(GRPC_STATUS, HeaderValue::from_static(self.code.digits()));
         let message = match percent_encode(&self.message) {
             Cow::Borrowed(_) if self.message.is_empty() => HeaderValue::from_static(""),

@@ -33,9 +33,6 @@ impl Pages {
     }
 
     async fn page(&self, method: &Method, path: &str, query: Query<'_>) -> Response<Bytes> {
-        if *method == Method::OPTIONS {
-            return Response::default();
-        }
         match path {
             "/health" | "/version" | "/livez" | "/readyz" if *method != Method::GET => {
                 not_allowed()
@@ -50,6 +47,21 @@ impl Pages {
                 Some(checks) => health::run(&self.services, checks, &query).await,
                 None => error(StatusCode::NOT_FOUND, "404 page not found"),
             },
+        }
+    }
+
+    async fn of(&self, request: &Request<Incoming>) -> Response<Bytes> {
+        let uri = request.uri();
+        let query = Query::parse(uri.query().unwrap_or_default());
+        self.page(request.method(), uri.path(), query).await
+    }
+
+    /// Answers on a listener for metrics, which has those and the health pages, for any origin.
+    pub(crate) async fn answer_metrics(&self, request: Request<Incoming>) -> Response<Bytes> {
+        match request.uri().path() {
+            "/metrics" | "/health" => self.of(&request).await,
+            path if health::find(path).is_some() => self.of(&request).await,
+            _ => error(StatusCode::NOT_FOUND, "404 page not found"),
         }
     }
 
@@ -68,9 +80,11 @@ impl Pages {
 
 impl Web for Pages {
     async fn answer(&self, request: Request<Incoming>) -> Response<Bytes> {
-        let uri = request.uri();
-        let query = Query::parse(uri.query().unwrap_or_default());
-        let mut response = self.page(request.method(), uri.path(), query).await;
+        let mut response = if *request.method() == Method::OPTIONS {
+            Response::default()
+        } else {
+            self.of(&request).await
+        };
         for (name, value) in [
             ("access-control-allow-headers", "accept, content-type, authorization"),
             ("access-control-allow-methods", "POST, GET, OPTIONS, PUT, DELETE"),

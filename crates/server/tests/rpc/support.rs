@@ -41,23 +41,7 @@ impl Server {
     }
 
     pub(crate) async fn over(journal: Arc<dyn Journal>, options: Options) -> Self {
-        let parts = Parts {
-            journal,
-            checkpoints: None,
-            clock: Arc::new(SystemClock::new()),
-            member: MemberId(MEMBER),
-            options,
-        };
-        let (engine, tasks) = Engine::open(parts).await.unwrap();
-        tokio::spawn(engine::run(tasks));
-        let identity = Identity {
-            cluster_id: CLUSTER,
-            member_id: MEMBER,
-            name: "one".to_owned(),
-            client_urls: vec!["http://127.0.0.1:2379".to_owned()],
-            peer_urls: vec!["http://127.0.0.1:2380".to_owned()],
-        };
-        let services = Services::new(engine.clone(), identity, Limits::default());
+        let (engine, services) = services(journal, options).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, ending) = watch::channel(false);
@@ -85,6 +69,28 @@ impl Server {
     }
 }
 
+/// A store of its own, and what answers for it.
+pub(crate) async fn services(journal: Arc<dyn Journal>, options: Options) -> (Engine, Services) {
+    let parts = Parts {
+        journal,
+        checkpoints: None,
+        clock: Arc::new(SystemClock::new()),
+        member: MemberId(MEMBER),
+        options,
+    };
+    let (engine, tasks) = Engine::open(parts).await.unwrap();
+    tokio::spawn(engine::run(tasks));
+    let identity = Identity {
+        cluster_id: CLUSTER,
+        member_id: MEMBER,
+        name: "one".to_owned(),
+        client_urls: vec!["http://127.0.0.1:2379".to_owned()],
+        peer_urls: vec!["http://127.0.0.1:2380".to_owned()],
+    };
+    let services = Services::new(engine.clone(), identity, Limits::default());
+    (engine, services)
+}
+
 async fn accept(listener: TcpListener, services: Services, ending: watch::Receiver<bool>) {
     loop {
         let Ok((socket, peer)) = listener.accept().await else { return };
@@ -108,7 +114,11 @@ pub(crate) struct Client(Grpc<Channel>);
 impl Client {
     pub(crate) async fn of(address: SocketAddr) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        Self(Grpc::new(endpoint.connect().await.unwrap()).max_decoding_message_size(1 << 30))
+        Self::over(endpoint.connect().await.unwrap())
+    }
+
+    pub(crate) fn over(channel: Channel) -> Self {
+        Self(Grpc::new(channel).max_decoding_message_size(1 << 30))
     }
 
     pub(crate) async fn call<Q, R>(&mut self, path: &'static str, request: Q) -> Result<R, Status>
