@@ -73,9 +73,11 @@ type Climb struct {
 	// objects and busy are how many there were, and the processor time, before a fill.
 	objects int
 	busy    time.Duration
-	// carried is what a process that was ended within the step had written to disk.
-	carried   float64
-	compactor Compactor
+	// carriedDisk and carriedCPU are what processes that were ended within the step have used, less what this one had
+	// used before the step.
+	carriedDisk float64
+	carriedCPU  time.Duration
+	compactor   Compactor
 
 	events atomic.Int64
 	shared sharedLease
@@ -164,6 +166,8 @@ func climb(ctx context.Context, o SizeOptions, target Target) *Ascent {
 // step grows the store and measures. The first refusal for want of space raises the quota, and what was refused is
 // tried again.
 func (c *Climb) step(target int64) error {
+	c.carriedDisk, c.carriedCPU = -c.s.Written(), -c.s.CPU()
+	c.put.Store(0)
 	fill := phase{"fill", true, func(ctx context.Context) error { return c.growth(ctx, target) }}
 	for _, p := range append([]phase{fill}, c.phases()...) {
 		err := c.run(p)
@@ -245,7 +249,8 @@ func (c *Climb) raise() error {
 	c.report.Quota = fmt.Sprintf("refused writes at %s of live objects; its own size was %s then", gib(c.filled.Load()), gib(status.DbSize))
 	log.Printf("  the quota is used up: %s", c.report.Quota)
 	c.s.quota = raised
-	c.carried = c.s.Written()
+	c.carriedDisk += c.s.Written()
+	c.carriedCPU += c.s.CPU()
 	if _, err := c.restart(c.s.Stop); err != nil {
 		return err
 	}
