@@ -234,7 +234,6 @@ func (c *Climb) rest(ctx context.Context) error {
 	}
 	c.note("fill", "server CPU until at rest again", "µs each object",
 		float64((c.s.CPU()-c.busy).Microseconds())/float64(max(c.world.filled-c.objects, 1)))
-	c.note("fill", "busy after it", "s", max(0, time.Since(begin).Seconds()-1))
 	return nil
 }
 
