@@ -101,7 +101,7 @@ func (c *Climb) pages(k kind, name string) func(context.Context) error {
 
 // memory is what is resident while nothing is asked and no history is left.
 func (c *Climb) memory(context.Context) error {
-	time.Sleep(2 * time.Second)
+	time.Sleep(5 * time.Second)
 	c.note("memory", "resident", "GB", c.s.Memory("VmRSS")/1e9)
 	c.note("memory", "of it not file pages", "GB", c.s.Memory("RssAnon")/1e9)
 	return nil
