@@ -73,9 +73,11 @@ type Climb struct {
 	// objects and busy are how many there were, and the processor time, before a fill.
 	objects int
 	busy    time.Duration
-	// carried is what a process that was ended within the step had written to disk.
-	carried   float64
-	compactor Compactor
+	// carriedDisk and carriedCPU are what processes that were ended within the step have used, less what this one had
+	// used before the step.
+	carriedDisk float64
+	carriedCPU  time.Duration
+	compactor   Compactor
 
 	events atomic.Int64
 	shared sharedLease
@@ -91,12 +93,12 @@ func sizeMain(args []string) {
 	flags.StringVar(&o.Only, "only", "", "climb with one server alone: etcd or meridian")
 	flags.StringVar(&o.Out, "out", "", "write size.md's table and its chart into this folder (docs)")
 	flags.StringVar(&o.Dir, "dir", os.TempDir(), "where the servers keep their data meanwhile")
-	flags.StringVar(&steps, "steps", "0.25,0.5,1,2,4,8,12,16", "GiB of live objects at each step")
+	flags.StringVar(&steps, "steps", "0.25,1,4,8,12", "GiB of live objects at each step")
 	flags.Float64Var(&o.MaxSize, "max-size", 16, "leave out the steps above so many GiB")
 	flags.Float64Var(&o.Quota, "quota", 8, "GiB of the quota that both servers start with: 8 is the most that etcd recommends")
-	flags.Float64Var(&o.MaxMemory, "max-memory", 12, "GiB of memory, file pages not counted, at which a climb ends")
+	flags.Float64Var(&o.MaxMemory, "max-memory", 16, "GiB of memory, file pages not counted, at which a climb ends")
 	flags.Float64Var(&o.MaxDisk, "max-disk", 32, "GB of disk at which a climb ends")
-	flags.Float64Var(&o.Minutes, "minutes", 10, "minutes at which a server's climb ends")
+	flags.Float64Var(&o.Minutes, "minutes", 12, "minutes at which a server's climb ends")
 	flags.IntVar(&o.Watchers, "watchers", 2_000, "watchers")
 	flags.BoolVar(&o.Keep, "keep", false, "leave data and logs where they are")
 	flags.DurationVar(&o.CompactEvery, "compact-every", 30*time.Second, "kube-apiserver's interval of compaction, shortened")
@@ -164,6 +166,8 @@ func climb(ctx context.Context, o SizeOptions, target Target) *Ascent {
 // step grows the store and measures. The first refusal for want of space raises the quota, and what was refused is
 // tried again.
 func (c *Climb) step(target int64) error {
+	c.carriedDisk, c.carriedCPU = -c.s.Written(), -c.s.CPU()
+	c.put.Store(0)
 	fill := phase{"fill", true, func(ctx context.Context) error { return c.growth(ctx, target) }}
 	for _, p := range append([]phase{fill}, c.phases()...) {
 		err := c.run(p)
@@ -230,7 +234,6 @@ func (c *Climb) rest(ctx context.Context) error {
 	}
 	c.note("fill", "server CPU until at rest again", "µs each object",
 		float64((c.s.CPU()-c.busy).Microseconds())/float64(max(c.world.filled-c.objects, 1)))
-	c.note("fill", "busy after it", "s", max(0, time.Since(begin).Seconds()-1))
 	return nil
 }
 
@@ -245,7 +248,8 @@ func (c *Climb) raise() error {
 	c.report.Quota = fmt.Sprintf("refused writes at %s of live objects; its own size was %s then", gib(c.filled.Load()), gib(status.DbSize))
 	log.Printf("  the quota is used up: %s", c.report.Quota)
 	c.s.quota = raised
-	c.carried = c.s.Written()
+	c.carriedDisk += c.s.Written()
+	c.carriedCPU += c.s.CPU()
 	if _, err := c.restart(c.s.Stop); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (c *Climb) phases() []phase {
 		{"list", false, c.list("list in one reply", c.unary)},
 		{"stream", false, c.list("list by RangeStream", c.rangeStream)},
 		{"defragmentation", false, c.defragmentation},
-		{"disk", false, c.disk},
+		{"sums", false, c.sums},
 		{"restart", false, c.restarts},
 	}
 }
@@ -63,6 +63,8 @@ func (c *Climb) createEvents(ctx context.Context) error {
 	return err
 }
 
+const pagesRead = 400
+
 // pages reads pages from everywhere in a kind at one revision, which a compaction may end: then, as in Kubernetes,
 // a newer one is taken.
 func (c *Climb) pages(k kind, name string) func(context.Context) error {
@@ -81,12 +83,12 @@ func (c *Climb) pages(k kind, name string) func(context.Context) error {
 			return err
 		}
 		var all Result
-		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+		for all.total < pagesRead {
 			var err error
 			if revision, err = c.revision(ctx); err != nil {
 				return err
 			}
-			result, err := Drive{callers: 4, lasts: time.Until(end)}.Run(ctx, c.s, c.conns, call)
+			result, err := Drive{callers: 4, calls: pagesRead - all.total}.Run(ctx, c.s, c.conns, call)
 			all = Result{all.total + result.total, all.took + result.took, all.cpu + result.cpu, append(all.latencies, result.latencies...)}
 			if err != nil && !strings.Contains(err.Error(), "compacted") {
 				return err
@@ -99,7 +101,7 @@ func (c *Climb) pages(k kind, name string) func(context.Context) error {
 
 // memory is what is resident while nothing is asked and no history is left.
 func (c *Climb) memory(context.Context) error {
-	time.Sleep(2 * time.Second)
+	time.Sleep(5 * time.Second)
 	c.note("memory", "resident", "GB", c.s.Memory("VmRSS")/1e9)
 	c.note("memory", "of it not file pages", "GB", c.s.Memory("RssAnon")/1e9)
 	return nil
@@ -231,9 +233,9 @@ func (c *Climb) defragmentation(ctx context.Context) error {
 	return err
 }
 
-func (c *Climb) disk(context.Context) error {
-	c.note("disk", "written for each byte put", "", (c.carried+c.s.Written())/float64(max(c.put.Swap(0), 1)))
-	c.carried = 0
+func (c *Climb) sums(context.Context) error {
+	c.note("all of the above", "server CPU", "s", (c.carriedCPU + c.s.CPU()).Seconds())
+	c.note("disk", "written for each byte put", "", (c.carriedDisk+c.s.Written())/float64(max(c.put.Load(), 1)))
 	c.note("disk", "data directory", "GB", diskUsed(c.dir)/1e9)
 	c.note("disk", "at its largest in this step", "GB", c.guard.largest()/1e9)
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
 	"math"
 	"os"
@@ -9,6 +10,11 @@ import (
 	"slices"
 	"strings"
 )
+
+// emptyPage is size.md before the first figures.
+//
+//go:embed size_page.md
+var emptyPage []byte
 
 // measured is a figure under the group it belongs to.
 type measured struct {
@@ -167,6 +173,11 @@ func publish(o SizeOptions, ascents []*Ascent) error {
 		return nil
 	}
 	page := filepath.Join(o.Out, "size.md")
+	if _, err := os.Stat(page); os.IsNotExist(err) {
+		if err := os.WriteFile(page, emptyPage, 0o644); err != nil {
+			return err
+		}
+	}
 	if err := between(page, versions(o.Etcd, o.Meridian)+text); err != nil {
 		return err
 	}
