@@ -21,7 +21,10 @@ async fn put(client: &mut Client) -> Result<pb::PutResponse, tonic::Status> {
 }
 
 /// The status line of a page.
-async fn page(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin, path: &str) -> String {
+async fn page(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    path: &str,
+) -> String {
     let reply = http1(stream, &format!("GET {path}")).await;
     reply.lines().next().unwrap_or_default().to_owned()
 }
@@ -116,9 +119,11 @@ async fn a_listener_for_metrics_has_those_and_health() {
 #[tokio::test]
 async fn who_speaks_the_wrong_protocol_is_told_or_closed() {
     let shop = Workshop::new();
-    let served =
-        Served::on(vec![(Traffic::All, secrecy(&shop.plain())), (Traffic::All, Secrecy::Plaintext)])
-            .await;
+    let served = Served::on(vec![
+        (Traffic::All, secrecy(&shop.plain())),
+        (Traffic::All, Secrecy::Plaintext),
+    ])
+    .await;
     let [secret, plain] = served.addresses[..] else { panic!("two") };
     let told = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
     for request in ["GET /health HTTP/1.1\r\n\r\n", "POST /v3/kv/put HTTP/1.1\r\n\r\n{}"] {

@@ -15,6 +15,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use server::config::Tls;
 use server::grpc::Settings;
+use server::http::Access;
 use server::security::Credentials;
 use server::serve::{Listener, Parts, Secrecy, Socket, Traffic, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,7 +61,8 @@ impl Served {
         let (engine, services) =
             services(Arc::new(MemoryJournal::default()), Options::default()).await;
         let drain = Duration::from_millis(500);
-        let parts = Parts { services, settings: Settings::default(), drain };
+        let settings = Settings::default();
+        let parts = Parts { services, settings, access: Access::default(), drain };
         let (shutdown, ending) = oneshot::channel();
         let ended = async move { drop(ending.await) };
         let serving = tokio::spawn(serve(parts, listeners, ended));
