@@ -33,11 +33,11 @@ pub(super) struct Bound<'a> {
 
 /// Binds every listener, in the order in which they were named.
 pub(super) fn bind_all(config: &Config) -> Result<Vec<Bound<'_>>, StartError> {
-    let bind = |asked: Asked<'_>| {
+    let bind = asked(config)?.into_iter().map(|asked| {
         let socket = bind(config, asked.listen)?;
         Ok(Bound { asked, socket })
-    };
-    asked(config)?.into_iter().map(bind).collect()
+    });
+    bind.collect()
 }
 
 /// Gives each what its connections go through.
