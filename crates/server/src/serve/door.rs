@@ -1,6 +1,5 @@
 //! One listener's loop, and the way of one connection: in, through its handshake, to what answers it.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,8 +82,7 @@ impl Door {
                     return Guest { wire, address, place, permit };
                 }
                 Err(error) => {
-                    let words = Cow::Owned(error.to_string());
-                    if self.house.refusals.admit(&words, Instant::now()).is_some() {
+                    if self.house.refusals.admit(&error.to_string(), Instant::now()).is_some() {
                         tracing::warn!(%error, "cannot accept a connection, trying again");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
