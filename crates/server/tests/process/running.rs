@@ -53,12 +53,8 @@ impl Process {
             }
         });
         let process = Self { address, child, lines };
-        loop {
-            let line = process.lines.recv_timeout(PATIENCE).expect("it says that it serves");
-            if line.contains("ready to serve client requests") {
-                return process;
-            }
-        }
+        process.says(&["ready to serve client requests"]);
+        process
     }
 
     /// Waits for the next line of its log that has all these words; those before it are gone.
