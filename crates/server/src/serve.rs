@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::grpc;
+use crate::http::Access;
 use crate::observe::process;
 use crate::rpc::Services;
 use crate::security::Credentials;
@@ -36,6 +37,8 @@ pub struct Parts {
     pub services: Services,
     /// Limits of a connection.
     pub settings: grpc::Settings,
+    /// Who may ask for pages.
+    pub access: Access,
     /// How long calls under way may go on once shutdown has begun; streams end with it.
     pub drain: Duration,
 }
@@ -88,6 +91,7 @@ pub async fn serve(
     let house = Arc::new(House {
         services: parts.services,
         settings: parts.settings,
+        access: Arc::new(parts.access),
         stopping,
         handshakes: Arc::default(),
         refusals: refusals::Refusals::default(),

@@ -15,6 +15,7 @@ use state::MemberId;
 
 use crate::config::{AutoCompaction, Config, Identity as Ids, InitialClusterState, Url};
 use crate::grpc;
+use crate::http::Access;
 use crate::rpc::{Identity, Limits, Services};
 use crate::serve::{Listener, Parts};
 
@@ -60,8 +61,10 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
             config.max_request_bytes.0
         )));
     }
-    let listeners = listen::bind_all(config)?;
+    let bound = listen::bind_all(config)?;
     let ids = open_directory(config)?;
+    // With --auto-tls it writes into the directory, which is ours only now.
+    let listeners = listen::furnish(config, bound)?;
     let options = FileOptions { on_fault: Arc::new(journal_failed), ..FileOptions::default() };
     let (journal, opening) =
         FileJournal::open(&config.data_dir, options).map_err(|e| StartError(e.to_string()))?;
@@ -78,7 +81,8 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
     };
     let (engine, tasks) = Engine::open(engine).await.map_err(|e| StartError(e.to_string()))?;
     let services = Services::new(engine.clone(), identity(config, ids), limits(config));
-    let parts = Parts { services, settings: settings(config), drain: DRAIN };
+    let access = Access::new(&config.host_whitelist, &config.cors);
+    let parts = Parts { services, settings: settings(config), access, drain: DRAIN };
     Ok(Member { engine, tasks, parts, listeners })
 }
 

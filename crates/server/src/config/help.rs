@@ -69,6 +69,6 @@ fn sentence(meaning: Meaning) -> String {
     match meaning {
         Meaning::Used(text) => text.to_owned(),
         Meaning::Nothing(why) => format!("Accepted, without meaning here: {why}."),
-        Meaning::Later(what) | Meaning::Unguarded(what) => format!("Not yet in effect: {what}."),
+        Meaning::Later(what) => format!("Not yet in effect: {what}."),
     }
 }

@@ -100,6 +100,10 @@ pub struct Config {
     pub log: LogSettings,
     /// Pings to silent clients; `None` is none.
     pub grpc_keepalive: Option<KeepAlive>,
+    /// Names that pages are asked for in, where there is no TLS; `*` is any.
+    pub host_whitelist: Vec<String>,
+    /// Sites whose scripts may read pages; `*` is any.
+    pub cors: Vec<String>,
     /// Listen with SO_REUSEPORT.
     pub socket_reuse_port: bool,
     /// TLS towards clients; there, if any listener asks for it.

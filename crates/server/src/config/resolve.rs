@@ -70,6 +70,8 @@ fn build(
         min_lease_ttl_seconds,
         log,
         grpc_keepalive: keepalive(flags),
+        host_whitelist: flags.list("host-whitelist"),
+        cors: flags.list("cors"),
         socket_reuse_port: flags.switch("socket-reuse-port"),
         tls: None,
     })
@@ -257,9 +259,6 @@ fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
             Some(Meaning::Later(what)) => {
                 Some(Notice::info(name, &format!("accepted, not yet in effect: {what}")))
             }
-            Some(Meaning::Unguarded(what)) => {
-                Some(Notice::warning(name, &format!("accepted, but not in effect yet: {what}")))
-            }
             Some(Meaning::Used(_)) | None => None,
         });
     }
@@ -273,12 +272,8 @@ fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
 
 /// Whether a value needs no line: it asks for what happens anyway, or has lines of its own.
 fn speaks_for_itself(flags: &Flags, name: &str) -> bool {
-    let any = |names: Vec<String>| {
-        names.is_empty() || names.iter().any(|name| name == "*" || name.is_empty())
-    };
     match name {
         "metrics" => flags.text(name) != "extensive",
-        "cors" | "host-whitelist" => any(flags.list(name)),
         "feature-gates" => !flags.gates(name).is_empty(),
         _ => false,
     }

@@ -22,8 +22,6 @@ pub(crate) enum Meaning {
     Nothing(&'static str),
     /// Nothing yet, and what it will do.
     Later(&'static str),
-    /// As `Later`, but who sets it wants to be protected: the log warns.
-    Unguarded(&'static str),
 }
 
 const fn used(name: &'static str, kind: Kind, default: &'static str, text: &'static str) -> Flag {
@@ -34,14 +32,6 @@ const fn none(name: &'static str, kind: Kind, default: &'static str, why: &'stat
 }
 const fn later(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Flag {
     Flag { name, kind, default, meaning: Meaning::Later(what) }
-}
-const fn unguarded(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    what: &'static str,
-) -> Flag {
-    Flag { name, kind, default, meaning: Meaning::Unguarded(what) }
 }
 
 const V2_STAGES: &[&str] = &["write-only", "write-only-skip-check", "write-only-drop-data", "gone"];
@@ -253,17 +243,12 @@ const SECURITY: &[Flag] = &[
     used("cipher-suites", List, "", "Cipher suites of TLS 1.2, by Go's names; empty is all."),
     used("tls-min-version", Text, "TLS1.2", "Oldest version spoken: TLS1.2|TLS1.3."),
     used("tls-max-version", Text, "", "Newest version spoken: TLS1.2|TLS1.3."),
-    later(
-        "cors",
-        Origins,
-        "*",
-        "a limit to these origins comes with the JSON gateway; until then every origin is answered",
-    ),
-    unguarded(
+    used("cors", Origins, "*", "Sites whose scripts may read the pages, comma-separated."),
+    used(
         "host-whitelist",
         Set,
         "*",
-        "refusal of other host names comes with the JSON gateway; until then every one is served",
+        "Host names that pages are asked for in without TLS, comma-separated.",
     ),
 ];
 

@@ -126,10 +126,7 @@ fn every_default_of_the_table_can_be_typed() {
     for flag in table::all() {
         let value = flag.kind.parse(flag.default);
         assert!(value.is_ok(), "{}: {value:?}", flag.name);
-        let (Meaning::Used(text)
-        | Meaning::Nothing(text)
-        | Meaning::Later(text)
-        | Meaning::Unguarded(text)) = flag.meaning;
+        let (Meaning::Used(text) | Meaning::Nothing(text) | Meaning::Later(text)) = flag.meaning;
         assert!(!text.is_empty());
     }
 }
@@ -361,19 +358,21 @@ fn a_flag_that_does_nothing_is_told_once_with_what_it_comes_to() {
         ("--warning-apply-duration=1s", "not yet in effect: a log line for each command"),
         ("--warning-unary-request-duration=1s", "not yet in effect: a log line for each request"),
         ("--metrics=extensive", "not yet in effect: the histograms of every gRPC call"),
-        ("--cors=http://a:1", "until then every origin is answered"),
     ] {
         let notices = told_of(arg);
         assert_eq!(notices.len(), 1, "{arg}: {notices:?}");
         assert!(!notices[0].is_warning && notices[0].text.contains(text), "{notices:?}");
     }
-    // It is a protection: who asked for it must not overlook that there is none.
-    let notices = told_of("--host-whitelist=b,a");
-    assert_eq!(about(&notices), ["host-whitelist"]);
-    assert!(notices[0].is_warning && notices[0].text.contains("not in effect yet"), "{notices:?}");
-    for plain in ["--host-whitelist=*", "--host-whitelist=", "--cors=*", "--metrics=basic"] {
+    for plain in ["--host-whitelist=b,a", "--cors=http://a:1", "--metrics=basic"] {
         assert_eq!(told_of(plain), [], "{plain}");
     }
+    let names = config(&["--host-whitelist=b,a", "--cors=http://a:1"]);
+    assert_eq!(
+        (names.host_whitelist, names.cors),
+        (vec!["a".into(), "b".into()], vec!["http://a:1".into()])
+    );
+    let anybody = config(&[]);
+    assert_eq!((anybody.host_whitelist, anybody.cors), (vec!["*".into()], vec!["*".into()]));
     let notices = told_of("--metrics=x");
     assert_eq!((about(&notices), notices[0].is_warning), (vec!["metrics"], true));
 }

@@ -1,18 +1,22 @@
 //! The pages that share the client port with gRPC: health, version, metrics. Bodies and codes are
 //! etcd's.
 
+mod access;
 mod gauges;
 mod health;
 mod query;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::grpc::Web;
 use crate::observe::process;
 use crate::rpc::Services;
 use crate::rpc::maintenance::{CLUSTER_VERSION, ETCD_VERSION};
+pub use access::Access;
 use query::Query;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -23,13 +27,21 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=unders
 #[derive(Clone)]
 pub struct Pages {
     services: Services,
+    access: Arc<Access>,
+    secure: bool,
 }
 
 impl Pages {
-    /// Of the member that these services belong to.
+    /// Of the member that these services belong to, for everybody.
     #[must_use]
-    pub const fn new(services: Services) -> Self {
-        Self { services }
+    pub fn new(services: Services) -> Self {
+        Self { services, access: Arc::default(), secure: false }
+    }
+
+    /// For those that `access` lets in; `secure` says whether they come through TLS.
+    #[must_use]
+    pub(crate) fn guarded(self, access: Arc<Access>, secure: bool) -> Self {
+        Self { access, secure, ..self }
     }
 
     async fn page(&self, method: &Method, path: &str, query: Query<'_>) -> Response<Bytes> {
@@ -80,19 +92,16 @@ impl Pages {
 
 impl Web for Pages {
     async fn answer(&self, request: Request<Incoming>) -> Response<Bytes> {
+        let refusal = if self.secure { None } else { self.access.refusal(&request) };
+        if let Some(refusal) = refusal {
+            return refusal;
+        }
         let mut response = if *request.method() == Method::OPTIONS {
             Response::default()
         } else {
             self.of(&request).await
         };
-        for (name, value) in [
-            ("access-control-allow-headers", "accept, content-type, authorization"),
-            ("access-control-allow-methods", "POST, GET, OPTIONS, PUT, DELETE"),
-            ("access-control-allow-origin", "*"),
-        ] {
-            let name = HeaderName::from_static(name);
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
+        self.access.allow(request.headers().get(header::ORIGIN).cloned(), &mut response);
         response
     }
 }

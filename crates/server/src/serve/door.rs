@@ -1,6 +1,5 @@
 //! One listener's loop, and the way of one connection: in, through its handshake, to what answers it.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use super::site::Site;
 use super::socket::{Socket, Stream, Wire};
 use super::{Secrecy, Traffic};
 use crate::grpc::{self, Broken, Peer, Rewound, serve_connection};
-use crate::http::Pages;
+use crate::http::{Access, Pages};
 use crate::rpc::Services;
 use crate::security::Caller;
 
@@ -25,6 +24,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct House {
     pub(super) services: Services,
     pub(super) settings: grpc::Settings,
+    pub(super) access: Arc<Access>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) handshakes: Arc<Handshakes>,
     pub(super) refusals: Refusals,
@@ -82,8 +82,7 @@ impl Door {
                     return Guest { wire, address, place, permit };
                 }
                 Err(error) => {
-                    let words = Cow::Owned(error.to_string());
-                    if self.house.refusals.admit(&words, Instant::now()).is_some() {
+                    if self.house.refusals.admit(&error.to_string(), Instant::now()).is_some() {
                         tracing::warn!(%error, "cannot accept a connection, trying again");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -129,12 +128,14 @@ impl Door {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Refused> {
         let services = self.house.services.clone();
-        let site = Site::new(self.traffic, Pages::new(services.clone()));
+        let secure = matches!(stream, Stream::Tls(_));
+        let pages = Pages::new(services.clone());
+        let site = Site::new(self.traffic, pages.guarded(Arc::clone(&self.house.access), secure));
         let mut settings = self.house.settings;
         settings.grpc = matches!(self.traffic, Traffic::All | Traffic::Grpc);
         settings.http1 = self.traffic != Traffic::Grpc;
         // Without TLS, pages are for HTTP/1 alone: etcd tells gRPC from them by the version.
-        settings.http2 = settings.grpc || matches!(stream, Stream::Tls(_));
+        settings.http2 = settings.grpc || secure;
         let address = peer.address;
         match serve_connection(stream, peer, services, site, settings, shutdown).await {
             Ok(()) => Ok(()),

@@ -152,7 +152,10 @@ async fn shake(
     let mut hello = LazyConfigAcceptor::new(Default::default(), Rewound::new(first, wire));
     let start = match (&mut hello).await {
         Ok(start) => start,
-        Err(error) => return Err((failed(&error), hello.take_io().map(Rewound::into_inner))),
+        Err(error) => {
+            let wire = hello.take_io().map(Rewound::into_inner);
+            return Err((failed(credentials, &error), wire));
+        }
     };
     *server_name = start.client_hello().server_name().unwrap_or_default().to_owned();
     let accept = start.into_stream(credentials.current()).into_fallible();
@@ -161,7 +164,7 @@ async fn shake(
             let caller = Caller::of(stream.get_ref().1.peer_certificates());
             Ok((Stream::tls(stream), caller))
         }
-        Err((error, io)) => Err((failed(&error), Some(io.into_inner()))),
+        Err((error, io)) => Err((failed(credentials, &error), Some(io.into_inner()))),
     }
 }
 
@@ -198,10 +201,15 @@ fn broken_off(error: &io::Error) -> Refused {
     Refused { error: Cow::Owned(error.to_string()), quiet: true, ..nothing_said() }
 }
 
-fn failed(error: &io::Error) -> Refused {
-    let quiet = error.kind() == io::ErrorKind::UnexpectedEof
-        || error.kind() == io::ErrorKind::ConnectionReset;
-    Refused { error: Cow::Owned(error.to_string()), quiet, ..Refused::new("", "") }
+fn failed(credentials: &Credentials, error: &io::Error) -> Refused {
+    let (reason, error_text) = (credentials.reason(error), error.to_string());
+    let gone = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
+    Refused {
+        server_name: String::new(),
+        error: Cow::Owned(error_text),
+        reason: Cow::Owned(reason),
+        quiet: gone.contains(&error.kind()),
+    }
 }
 
 /// Lets the other side read what it was told; what it still says is thrown away.

@@ -37,7 +37,7 @@ impl Refused {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    told: Mutex<HashMap<Cow<'static, str>, Told>>,
+    told: Mutex<HashMap<String, Told>>,
 }
 
 #[derive(Debug)]
@@ -84,11 +84,12 @@ impl Refusals {
     }
 
     /// Whether a line may be written now; how many were left out before it.
-    pub(super) fn admit(&self, error: &Cow<'static, str>, now: Instant) -> Option<u64> {
+    pub(super) fn admit(&self, error: &str, now: Instant) -> Option<u64> {
         let mut told = self.told.lock();
         let known = told.len() < REASONS || told.contains_key(error);
-        let key = if known { error.clone() } else { Cow::Borrowed("") };
-        let entry = told.entry(key).or_insert(Told { since: now, lines: 0, left_out: 0 });
+        let key = if known { error } else { "" };
+        let entry =
+            told.entry(key.to_owned()).or_insert(Told { since: now, lines: 0, left_out: 0 });
         if now.saturating_duration_since(entry.since) >= SPAN {
             (entry.since, entry.lines) = (now, 0);
         }
@@ -109,21 +110,20 @@ mod tests {
     fn a_reason_has_a_few_lines_and_then_a_number() {
         let refusals = Refusals::default();
         let start = Instant::now();
-        let (one, other) = (Cow::Borrowed("one"), Cow::Borrowed("other"));
-        let lines = (0..1000).filter_map(|_| refusals.admit(&one, start)).collect::<Vec<_>>();
+        let (one, other) = ("one", "other");
+        let lines = (0..1000).filter_map(|_| refusals.admit(one, start)).collect::<Vec<_>>();
         assert_eq!(lines, [0; LINES as usize]);
-        assert_eq!(refusals.admit(&other, start), Some(0), "another reason has its own");
-        assert_eq!(refusals.admit(&one, start + SPAN), Some(1000 - u64::from(LINES)));
-        assert_eq!(refusals.admit(&one, start + SPAN), Some(0));
+        assert_eq!(refusals.admit(other, start), Some(0), "another reason has its own");
+        assert_eq!(refusals.admit(one, start + SPAN), Some(1000 - u64::from(LINES)));
+        assert_eq!(refusals.admit(one, start + SPAN), Some(0));
     }
 
     #[test]
     fn ever_new_reasons_take_no_more_room_and_no_more_lines() {
         let refusals = Refusals::default();
         let now = Instant::now();
-        let admitted = (0..10_000)
-            .filter(|n| refusals.admit(&Cow::Owned(n.to_string()), now).is_some())
-            .count();
+        let admitted =
+            (0..10_000).filter(|n| refusals.admit(&n.to_string(), now).is_some()).count();
         assert_eq!(refusals.told.lock().len(), REASONS + 1);
         assert_eq!(admitted, REASONS + LINES as usize);
     }

@@ -205,3 +205,23 @@ macro_rules! either {
 
 either!(Wire: Tcp(tcp) => tcp, Unix(unix) => unix);
 either!(Stream: Plain(plain) => plain, Tls(tls) => &mut tls.0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of what is seen: a connection as it was accepted.
+    #[tokio::test]
+    async fn accepted_connections_are_watched_by_tcp_as_etcds_are() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = Socket::Tcp(listener);
+        let (accepted, dialed) = tokio::join!(socket.accept(), TcpStream::connect(address));
+        let (Wire::Tcp(accepted), peer) = accepted.unwrap() else { panic!("TCP") };
+        assert_eq!(peer.unwrap(), dialed.unwrap().local_addr().unwrap());
+        let options = SockRef::from(&accepted);
+        assert!(accepted.nodelay().unwrap() && options.keepalive().unwrap());
+        assert_eq!(options.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        assert_eq!(options.tcp_keepalive_interval().unwrap(), KEEPALIVE_EVERY);
+    }
+}

@@ -18,26 +18,38 @@ use crate::serve::{Listener, Secrecy, Socket, Traffic, UnixSocket};
 const BACKLOG: u32 = 4096;
 
 /// One address, and all that was asked of it.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     listen: &'a Listen,
     traffic: Traffic,
     plaintext: bool,
     tls: bool,
 }
 
+/// A socket, and all that was asked of it.
+pub(super) struct Bound<'a> {
+    asked: Asked<'a>,
+    socket: Socket,
+}
+
 /// Binds every listener, in the order in which they were named.
-pub(super) fn bind_all(config: &Config) -> Result<Vec<Listener>, StartError> {
-    let asked = asked(config)?;
+pub(super) fn bind_all(config: &Config) -> Result<Vec<Bound<'_>>, StartError> {
+    let bind = asked(config)?.into_iter().map(|asked| {
+        let socket = bind(config, asked.listen)?;
+        Ok(Bound { asked, socket })
+    });
+    bind.collect()
+}
+
+/// Gives each what its connections go through.
+pub(super) fn furnish(config: &Config, bound: Vec<Bound<'_>>) -> Result<Vec<Listener>, StartError> {
     let credentials = config.tls.as_ref().map(Credentials::open).transpose();
     let credentials = credentials.map_err(|error| StartError(error.to_string()))?.map(Arc::new);
-    let mut listeners = Vec::new();
-    for asked in asked {
+    let furnish = |Bound { asked, socket }: Bound<'_>| {
         let secrecy = secrecy(&asked, credentials.as_ref())?;
-        let socket = bind(config, asked.listen)?;
-        listeners.push(Listener { socket, traffic: asked.traffic, secrecy });
         told(&asked);
-    }
-    Ok(listeners)
+        Ok(Listener { socket, traffic: asked.traffic, secrecy })
+    };
+    bound.into_iter().map(furnish).collect()
 }
 
 /// All addresses, each once: http and https may share one, calls and pages may not.

@@ -57,6 +57,29 @@ fn a_port_in_use_is_named_and_nothing_is_made() {
     assert!(!data.exists());
 }
 
+/// Of unix sockets, one that a dead process left is taken over; a file is not touched.
+#[test]
+fn a_file_in_the_place_of_a_unix_socket_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, data) = (dir.path().join("notes"), dir.path().join("data"));
+    fs::write(&file, b"of somebody").unwrap();
+    let listen = |path: &Path| {
+        let url = format!("unix://{}", path.display());
+        let mut command = meridian(&data, free_address());
+        command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
+        command
+    };
+    run(listen(&file)).said(1, &["cannot listen on unix://", file.to_str().unwrap()]);
+    assert_eq!(fs::read(&file).unwrap(), b"of somebody");
+    assert!(!data.exists());
+    let left = dir.path().join("left.sock");
+    drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
+    let process = Process::run(listen(&left), free_address());
+    process.signal("TERM");
+    process.ended().said(0, &["SIGTERM"]);
+    assert!(!left.exists(), "as etcd, it takes its socket's file along");
+}
+
 #[test]
 fn a_second_process_on_a_directory_is_told_so() {
     let dir = tempfile::tempdir().unwrap();

@@ -39,7 +39,12 @@ impl Process {
     /// Starts one and waits until it serves.
     pub(crate) fn start(data: &Path) -> Self {
         let address = free_address();
-        let mut child = meridian(data, address).spawn().expect("the binary");
+        Self::run(meridian(data, address), address)
+    }
+
+    /// Runs a command that serves there, and waits until it does.
+    pub(crate) fn run(mut command: Command, address: SocketAddr) -> Self {
+        let mut child = command.spawn().expect("the binary");
         let (sender, lines) = std::sync::mpsc::channel();
         let log = BufReader::new(child.stderr.take().expect("piped"));
         std::thread::spawn(move || {
@@ -48,10 +53,17 @@ impl Process {
             }
         });
         let process = Self { address, child, lines };
+        process.says(&["ready to serve client requests"]);
+        process
+    }
+
+    /// Waits for the next line of its log that has all these words; those before it are gone.
+    pub(crate) fn says(&self, words: &[&str]) -> String {
         loop {
-            let line = process.lines.recv_timeout(PATIENCE).expect("it says that it serves");
-            if line.contains("ready to serve client requests") {
-                return process;
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("it never says {words:?}"));
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
             }
         }
     }

@@ -37,7 +37,8 @@ fn hello(client: &ClientConfig) -> Vec<u8> {
 fn random() -> impl FnMut(usize) -> usize {
     let mut state = 7_u64;
     move |below| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     }
 }

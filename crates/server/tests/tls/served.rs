@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use engine::{Engine, Options};
+use engine::Options;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use journal::MemoryJournal;
@@ -15,6 +15,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use server::config::Tls;
 use server::grpc::Settings;
+use server::http::Access;
 use server::security::Credentials;
 use server::serve::{Listener, Parts, Secrecy, Socket, Traffic, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,19 +29,18 @@ use tonic::transport::{Channel, Endpoint};
 use crate::rpc::{Client, services};
 
 /// Long enough for anything on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// See the module; it is shut down by [`Served::end`], and ends with the test at last.
-pub struct Served {
-    pub addresses: Vec<SocketAddr>,
-    pub engine: Engine,
+pub(crate) struct Served {
+    pub(crate) addresses: Vec<SocketAddr>,
     shutdown: oneshot::Sender<()>,
     serving: JoinHandle<io::Result<()>>,
 }
 
 impl Served {
     /// Listeners on ports of their own.
-    pub async fn on(doors: Vec<(Traffic, Secrecy)>) -> Self {
+    pub(crate) async fn on(doors: Vec<(Traffic, Secrecy)>) -> Self {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for (traffic, secrecy) in doors {
@@ -52,50 +52,53 @@ impl Served {
     }
 
     /// One listener with TLS.
-    pub async fn tls(tls: &Tls) -> Self {
+    pub(crate) async fn tls(tls: &Tls) -> Self {
         Self::on(vec![(Traffic::All, secrecy(tls))]).await
     }
 
-    pub async fn with(listeners: Vec<Listener>, addresses: Vec<SocketAddr>) -> Self {
-        let (engine, services) =
-            services(Arc::new(MemoryJournal::default()), Options::default()).await;
+    pub(crate) async fn with(listeners: Vec<Listener>, addresses: Vec<SocketAddr>) -> Self {
+        let (_, services) = services(Arc::new(MemoryJournal::default()), Options::default()).await;
         let drain = Duration::from_millis(500);
-        let parts = Parts { services, settings: Settings::default(), drain };
+        let settings = Settings::default();
+        let parts = Parts { services, settings, access: Access::default(), drain };
         let (shutdown, ending) = oneshot::channel();
         let ended = async move { drop(ending.await) };
         let serving = tokio::spawn(serve(parts, listeners, ended));
-        Self { addresses, engine, shutdown, serving }
+        Self { addresses, shutdown, serving }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
 
     /// Shuts it down; returns when that is done.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         drop(self.shutdown);
         within(self.serving).await.expect("no panic").expect("a good end");
     }
 }
 
-pub fn secrecy(tls: &Tls) -> Secrecy {
+pub(crate) fn secrecy(tls: &Tls) -> Secrecy {
     Secrecy::Tls(Arc::new(Credentials::open(tls).expect("credentials")))
 }
 
 /// Fails the test instead of hanging it.
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("an end in time")
 }
 
 /// A handshake with `localhost` there.
-pub async fn dial(address: SocketAddr, client: &ClientConfig) -> io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn dial(
+    address: SocketAddr,
+    client: &ClientConfig,
+) -> io::Result<TlsStream<TcpStream>> {
     let connector = TlsConnector::from(Arc::new(client.clone()));
     let name = ServerName::try_from("localhost").expect("a name");
     within(connector.connect(name, TcpStream::connect(address).await?)).await
 }
 
 /// A gRPC client over TLS.
-pub async fn grpc(address: SocketAddr, client: &ClientConfig) -> Result<Client, String> {
+pub(crate) async fn grpc(address: SocketAddr, client: &ClientConfig) -> Result<Client, String> {
     let endpoint = Endpoint::from_static("http://localhost");
     let dialer = Dialer { address, client: client.clone() };
     let channel: Result<Channel, _> = within(endpoint.connect_with_connector(dialer)).await;
@@ -124,21 +127,21 @@ impl tower_service::Service<Uri> for Dialer {
 }
 
 /// What comes back for these bytes, until the other side closes.
-pub async fn answer(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+pub(crate) async fn answer(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut socket = TcpStream::connect(address).await.expect("a connection");
     socket.write_all(bytes).await.expect("somebody who reads");
     rest(&mut socket).await
 }
 
 /// What is still to come, until the other side closes or resets.
-pub async fn rest(socket: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn rest(socket: &mut TcpStream) -> Vec<u8> {
     let mut heard = Vec::new();
     drop(within(socket.read_to_end(&mut heard)).await);
     heard
 }
 
 /// One HTTP/1 request over a stream, and the whole reply.
-pub async fn http1<IO>(mut stream: IO, request: &str) -> String
+pub(crate) async fn http1<IO>(mut stream: IO, request: &str) -> String
 where
     IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
