@@ -19,7 +19,7 @@ use crate::config::Tls;
 
 /// Certificates, keys and rules of one server, as its files have them now.
 pub struct Credentials {
-    pub(super) tls: Tls,
+    tls: Tls,
     provider: Arc<CryptoProvider>,
     pub(super) sources: Sources,
     loaded: Mutex<Loaded>,
@@ -28,7 +28,8 @@ pub struct Credentials {
 /// What was read, and what is in force.
 struct Loaded {
     stamps: [Stamp; 4],
-    /// Whether a file could have changed again under the same stamp.
+    /// Whether to read again though no stamp is another: a file could have changed under the same
+    /// one, or could not be read for a reason that passes.
     unsettled: bool,
     read: [Contents; 4],
     identity: Identity,
@@ -90,9 +91,12 @@ impl Credentials {
 
     fn refresh(&self, loaded: &mut Loaded) {
         let (stamps, read) = self.sources.read();
-        loaded.unsettled = stamps.iter().any(Stamp::is_young);
+        loaded.unsettled = is_unsettled(&stamps, &read);
         loaded.stamps = stamps;
         let mut changed = material::now() >= loaded.until;
+        if changed {
+            self.sources.warn_of_dates(&loaded.authorities);
+        }
         for renewed in [
             self.renew_identity(loaded, &read),
             self.renew_authorities(loaded, &read),
@@ -156,6 +160,10 @@ impl Credentials {
     }
 }
 
+fn is_unsettled(stamps: &[Stamp; 4], read: &[Contents; 4]) -> bool {
+    stamps.iter().any(Stamp::is_young) || read.iter().any(Result::is_err)
+}
+
 impl Loaded {
     fn first(tls: &Tls, sources: &Sources, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
         let (stamps, read) = sources.read();
@@ -166,7 +174,7 @@ impl Loaded {
         let until = material::next_change(&authorities, material::now());
         let parts = greeting::Parts { tls, sources, provider, identity: &identity };
         let config = parts.configuration(&authorities, &revoked)?;
-        let unsettled = stamps.iter().any(Stamp::is_young);
+        let unsettled = is_unsettled(&stamps, &read);
         Ok(Self { stamps, unsettled, read, identity, authorities, revoked, until, config })
     }
 }

@@ -30,6 +30,10 @@ pub(super) fn provide(tls: &Tls, wanted: &SelfSigned) -> Result<(), String> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| failed(folder, error))?;
     }
+    // Half a pair: the certificate comes last, so that both are there only if they fit.
+    if tls.cert_file.exists() {
+        fs::remove_file(&tls.cert_file).map_err(|error| failed(&tls.cert_file, error))?;
+    }
     for (path, text, mode) in [(&tls.key_file, key, 0o600), (&tls.cert_file, cert, 0o644)] {
         write(path, &text, mode).map_err(|error| failed(path, error))?;
         tracing::info!(path = %path.display(), "created by --auto-tls");

@@ -100,8 +100,15 @@ impl Sources {
     ) -> Result<Vec<Authority>, String> {
         let Some(source) = &self.authorities else { return Ok(Vec::new()) };
         let all = material::authorities(source, read[2].as_ref()?, tls.trusted_ca_file.is_none())?;
-        material::warn_of_dates(source, &all, material::now());
+        self.warn_of_dates(&all);
         Ok(all)
+    }
+
+    /// Says which CAs let nobody in for their dates.
+    pub(super) fn warn_of_dates(&self, all: &[Authority]) {
+        if let Some(source) = &self.authorities {
+            material::warn_of_dates(source, all, material::now());
+        }
     }
 
     /// Says what it found: who is refused by it depends on it alone.

@@ -154,12 +154,17 @@ async fn plaintext_and_silence_are_told_apart() {
         (b"", "closed the connection before the handshake was done"),
         (b"\x16\x03\x01\x02\x00\x01", "closed the connection before the handshake was done"),
     ] {
-        let (near, mut far) = tokio::io::duplex(1 << 10);
-        far.write_all(bytes).await.unwrap();
-        far.shutdown().await.unwrap();
-        let accepted = TlsAcceptor::from(credentials.current()).accept(near).await;
-        says(Some(credentials.reason(&accepted.err().unwrap())), part);
+        says(Some(reason_for(&credentials, bytes).await), part);
     }
+}
+
+/// Why a client is refused that says this and no more.
+async fn reason_for(credentials: &Credentials, bytes: &[u8]) -> String {
+    let (near, mut far) = tokio::io::duplex(1 << 10);
+    far.write_all(bytes).await.unwrap();
+    far.shutdown().await.unwrap();
+    let accepted = TlsAcceptor::from(credentials.current()).accept(near).await;
+    credentials.reason(&accepted.err().unwrap())
 }
 
 #[tokio::test]
@@ -192,6 +197,10 @@ async fn a_client_of_another_version_or_suite_is_told_so() {
         let error = greet(credentials.current(), &client).await.err().unwrap();
         says(Some(credentials.reason(&error)), part);
     }
+    // What a client of TLS 1.1 says first: one suite, no extensions.
+    let hello = [&[0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2][..], &[7; 32], &[0, 0, 2, 0, 47, 1, 0]];
+    let credentials = Credentials::open(&shop.plain()).unwrap();
+    says(Some(reason_for(&credentials, &hello.concat()).await), part);
     let rsa = rustls::CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256;
     let tls = Tls { cipher_suites: vec![rsa], versions: TlsVersions::Only12, ..shop.plain() };
     let credentials = Credentials::open(&tls).unwrap();

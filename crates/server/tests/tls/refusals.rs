@@ -1,1 +1,0 @@
-//! Who does not come in, and what the log will say of it.
