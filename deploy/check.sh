@@ -308,8 +308,10 @@ guide() {
   for port in 2379 2381 6443; do
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then say "port $port of this machine is in use"; return 1; fi
   done
+  # Should a step fail, what the steps before it started must not go on.
+  echo "trap 'kill -9 \$(jobs -p) 2>/dev/null || true' EXIT" >"$script"
   awk '/<!-- run: begin -->/ {on = 1} /<!-- run: end -->/ {on = 0}
-    on && /^```sh$/ {code = 1; next} /^```$/ {code = 0} code' "$root/docs/kubernetes.md" >"$script"
+    on && /^```sh$/ {code = 1; next} /^```$/ {code = 0} code' "$root/docs/kubernetes.md" >>"$script"
   [ "$(grep -c . "$script")" -gt 20 ]
   mkdir "$work/guide"
   if ! (cd "$work/guide" && bash -eu "$script" >"$work/guide.log" 2>&1); then tail -20 "$work/guide.log"; return 1; fi
@@ -347,7 +349,7 @@ static_binary() {
 # --- all of it ----------------------------------------------------------------------------------------------------------------
 
 stop_cluster() {
-  kill "$(cat "$work/apiserver.pid")"; wait_gone "$(cat "$work/apiserver.pid")"
+  if kill "$(cat "$work/apiserver.pid")"; then wait_gone "$(cat "$work/apiserver.pid")"; fi
   stop_pod static
 }
 wait_gone() { for _ in $(seq 200); do kill -0 "$1" 2>/dev/null || return 0; sleep 0.1; done; kill -9 "$1"; }
