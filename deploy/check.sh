@@ -331,7 +331,7 @@ static_binary() {
   say "static, $(stat -c %s "$empty/usr/local/bin/meridian") bytes"
   chown 65532:65532 "$empty/var/lib/meridian"; chmod 755 "$work" "$empty"
   # What every container runtime puts into a container; the source of randomness is asked for there.
-  mkdir "$empty/dev"; mknod -m 666 "$empty/dev/null" c 1 3; mknod -m 666 "$empty/dev/urandom" c 1 9
+  mkdir "$empty/dev"; mknod -m 666 "$empty/dev/null" c 1 3; mknod -m 666 "$empty/dev/urandom" c 1 9; mknod -m 666 "$empty/dev/random" c 1 8
   # The image's own default command, as its own user, in a root that holds nothing else.
   local flags=()
   mapfile -t flags < <(grep -A9 '^CMD \["--data' "$here/docker/Dockerfile" | grep -oE -- '--[^"]*' |
