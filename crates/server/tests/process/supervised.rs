@@ -65,7 +65,8 @@ async fn ready_is_said_when_clients_are_answered_and_stopping_before_the_end() {
     ear.hears("READY=1");
     // The first try, not one of several.
     Client::of(address).await.put("a", "1").await;
-    let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status();
+    let kill = format!("kill -TERM {}", process.0.id());
+    let kill = Command::new("sh").args(["-c", &kill]).status();
     assert!(kill.unwrap().success());
     ear.hears("STOPPING=1");
     assert!(process.0.wait().unwrap().success());
