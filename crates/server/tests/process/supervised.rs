@@ -73,7 +73,8 @@ async fn ready_is_said_when_clients_are_answered_and_stopping_before_the_end() {
     ear.hears_nothing();
 }
 
-/// The ids of the data directory are read before the journal: a pipe in their place holds recovery up.
+/// The ids of the data directory are read before the journal: a pipe in their place holds recovery
+/// up.
 #[test]
 fn ready_is_not_said_while_recovery_goes_on() {
     let dir = tempfile::tempdir().unwrap();
