@@ -1,5 +1,5 @@
-//! `meridian probe URL`: one GET of a health page, for images that hold nothing but this binary. Plain HTTP
-//! alone: health pages are served so on `--listen-metrics-urls`.
+//! `meridian probe URL`: one GET of a health page, for images that hold nothing but this binary.
+//! Plain HTTP alone: health pages are served so on `--listen-metrics-urls`.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

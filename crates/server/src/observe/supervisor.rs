@@ -1,5 +1,6 @@
-//! Telling the supervisor that started this process (systemd, by `Type=notify`) when it serves and when it
-//! stops. Without `NOTIFY_SOCKET` nothing is sent. A supervisor that does not listen is logged, never fatal.
+//! Telling the supervisor that started this process (systemd, by `Type=notify`) when it serves and
+//! when it stops. Without `NOTIFY_SOCKET` nothing is sent. A supervisor that does not listen is
+//! logged, never fatal.
 
 use std::ffi::OsStr;
 use std::io;
@@ -21,7 +22,7 @@ impl Supervisor {
         let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Self(None) };
         let address = address(&name);
         if let Err(error) = &address {
-            tracing::warn!(socket = ?name, %error, "cannot tell the supervisor anything: NOTIFY_SOCKET is no address");
+            tracing::warn!(socket = ?name, %error, "NOTIFY_SOCKET is no address, nobody is told");
         }
         Self(address.ok())
     }

@@ -65,14 +65,16 @@ async fn ready_is_said_when_clients_are_answered_and_stopping_before_the_end() {
     ear.hears("READY=1");
     // The first try, not one of several.
     Client::of(address).await.put("a", "1").await;
-    let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status();
+    let kill = format!("kill -TERM {}", process.0.id());
+    let kill = Command::new("sh").args(["-c", &kill]).status();
     assert!(kill.unwrap().success());
     ear.hears("STOPPING=1");
     assert!(process.0.wait().unwrap().success());
     ear.hears_nothing();
 }
 
-/// The ids of the data directory are read before the journal: a pipe in their place holds recovery up.
+/// The ids of the data directory are read before the journal: a pipe in their place holds recovery
+/// up.
 #[test]
 fn ready_is_not_said_while_recovery_goes_on() {
     let dir = tempfile::tempdir().unwrap();
