@@ -155,19 +155,23 @@ func TestPacerCountsWhatItDid(t *testing.T) {
 	if p.done != 9 || p.failed != 1 || p.trouble() == "" {
 		t.Errorf("%d done, %q", p.done, p.trouble())
 	}
-	slow := &pacer{}
-	release := make(chan struct{})
-	slow.every(ctx, time.Microsecond, inFlight+5, func(context.Context, int) error {
-		<-release
-		return nil
-	})
-	for slow.trouble() == "" {
-		time.Sleep(time.Millisecond)
-	}
-	close(release)
-	slow.wait()
-	if slow.done+slow.skipped != inFlight+5 || slow.skipped == 0 {
-		t.Errorf("%d done, %d skipped", slow.done, slow.skipped)
+	for _, limit := range []int{0, inFlight + 5} {
+		slow, release := &pacer{}, make(chan struct{})
+		some, stop := context.WithCancel(ctx)
+		slow.every(some, time.Millisecond, limit, func(context.Context, int) error {
+			<-release
+			return nil
+		})
+		time.Sleep(100 * time.Millisecond)
+		close(release)
+		if limit == 0 {
+			stop()
+		}
+		slow.wait()
+		stop()
+		if limit > 0 && slow.done != limit || limit == 0 && slow.skipped == 0 {
+			t.Errorf("limit %d: %d done, %d skipped", limit, slow.done, slow.skipped)
+		}
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 const inFlight = 32
 
 // pacer does things at a fixed rate, whether or not the last ones have ended, and counts what
-// happened. A turn that finds inFlight others unfinished is skipped, and counted.
+// happened. A turn that finds inFlight others unfinished is late if the number of turns is fixed, and
+// otherwise skipped and counted.
 type pacer struct {
 	mu      sync.Mutex
 	group   sync.WaitGroup
@@ -32,19 +33,36 @@ func (p *pacer) every(ctx context.Context, interval time.Duration, limit int,
 			if ctx.Err() != nil {
 				return
 			}
-			select {
-			case slots <- struct{}{}:
-				p.group.Go(func() {
-					p.note(ctx, work(ctx, i))
-					<-slots
-				})
-			default:
-				p.mu.Lock()
-				p.skipped++
-				p.mu.Unlock()
+			if !p.mayBegin(ctx, slots, limit > 0) {
+				continue
 			}
+			p.group.Go(func() {
+				p.note(ctx, work(ctx, i))
+				<-slots
+			})
 		}
 	})
+}
+
+// mayBegin takes a slot, and waits for one if it has to.
+func (p *pacer) mayBegin(ctx context.Context, slots chan struct{}, must bool) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	default:
+	}
+	if must {
+		select {
+		case slots <- struct{}{}:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.skipped++
+	return false
 }
 
 // note counts one outcome; one that the end of the run cut off counts as neither.

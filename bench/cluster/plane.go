@@ -144,6 +144,8 @@ func (p *plane) startControllers(ctx context.Context, o options) error {
 			"--authorization-kubeconfig=" + file, "--bind-address=127.0.0.1",
 			fmt.Sprintf("--secure-port=%d", port), "--leader-elect=true",
 			"--cert-dir=" + filepath.Join(p.dir, "generated-"+user),
+			// As often as by default, but more patient: a busy machine must not end a controller.
+			"--leader-elect-lease-duration=90s", "--leader-elect-renew-deadline=60s",
 			// The defaults (20 and 50) would make the pace of a rollout that of the throttle alone.
 			"--kube-api-qps=100", "--kube-api-burst=150"}
 	}

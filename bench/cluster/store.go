@@ -64,7 +64,7 @@ func startStore(ctx context.Context, t target, dir string, a *authority, secure 
 	s := &store{process: p, url: url}
 	client, err := storeClient(a, secure)
 	if err == nil {
-		err = await(ctx, 30*time.Second, t.name+"'s /health",
+		err = await(ctx, 20*time.Second, t.name+"'s /health",
 			func(ctx context.Context) (bool, string) { return healthy(ctx, client, url) }, p)
 	}
 	if err != nil {
@@ -125,9 +125,7 @@ func decideTLS(ctx context.Context, o options, base string) (bool, error) {
 		if err := a.issueAll(); err != nil {
 			return false, err
 		}
-		tried, cancel := context.WithTimeout(ctx, 10*time.Second)
-		s, err := startStore(tried, t, dir, a, true)
-		cancel()
+		s, err := startStore(ctx, t, dir, a, true)
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
