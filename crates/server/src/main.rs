@@ -52,6 +52,9 @@ fn run(config: &Config, notices: &[Notice]) -> ExitCode {
     for notice in notices {
         notice.log();
     }
+    if let Err(error) = observe::process::raise_descriptor_limit() {
+        tracing::warn!(%error, "cannot raise the limit of open files; clients may use it up");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(member(config)),

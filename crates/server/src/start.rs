@@ -112,7 +112,7 @@ fn open_directory(config: &Config) -> Result<Ids, StartError> {
             folder.display()
         )));
     }
-    if folder.join("member").exists() {
+    if ["member/snap", "member/wal"].iter().any(|part| folder.join(part).exists()) {
         // The journal says the same of an etcd's directory; nothing must be written to it before.
         return Ok(config.identity);
     }

@@ -4,6 +4,8 @@
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Resource, Rlimit};
+
 use super::exposition::{Exposition, Type};
 
 /// Clock ticks a second in `/proc`: 100 on every Linux that anybody runs.
@@ -59,6 +61,17 @@ pub fn descriptor_limit() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
     line.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// Raises the limit of descriptors to the most that the system allows this process, as Go's programs
+/// do when they start: the usual soft limit of 1,024 is meant for programs that use `select`.
+///
+/// # Errors
+/// The system's refusal; the limit is then what it was.
+pub fn raise_descriptor_limit() -> std::io::Result<()> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    Ok(rustix::process::setrlimit(Resource::Nofile, raised)?)
 }
 
 fn open_descriptors() -> Option<usize> {

@@ -3,6 +3,7 @@
 mod ending;
 mod memory;
 mod running;
+mod starting;
 mod supervised;
 
 #[path = "../rpc/support.rs"]

@@ -72,6 +72,10 @@ impl Process {
         Client::of(self.address).await
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Bytes of memory that are really there.
     pub(crate) fn resident(&self) -> u64 {
         let page = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
