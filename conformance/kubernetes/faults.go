@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -122,8 +123,8 @@ func (r *run) endure(name string, strike func(*load) error, alive func() error) 
 	}
 	pause(r.ctx, time.Second)
 	failures := writers.stop()
-	// Requests that began in the outage have come to their end by then.
-	if err := r.awaitBeats(back); err != nil {
+	// By then requests that began in the outage have come to their end.
+	if err := errors.Join(r.awaitBeats(back), r.awaitKinds(back)); err != nil {
 		return err
 	}
 	if o.after, err = r.scrapeBoth(); err != nil {
