@@ -263,6 +263,14 @@ func TestSilenceIsNotARefusal(t *testing.T) {
 	}
 }
 
+func TestRefusedPeersMustBeNamed(t *testing.T) {
+	log := []string{`{"msg":"rejected connection","remote-addr":"127.0.0.1:40001"}`}
+	got := notNamed([]string{"127.0.0.1:40001", "127.0.0.1:4000"}, log)
+	if len(got) != 1 || got[0] != "127.0.0.1:4000" {
+		t.Error(got)
+	}
+}
+
 func TestKubectlWatchIsCounted(t *testing.T) {
 	w := &watching{kinds: map[string]int{}}
 	w.read(strings.NewReader("ADDED    web-1  0/1\nADDED    web-2  0/1\nDELETED  web-1\n\n"))
