@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,13 +31,23 @@ func (r *run) judgeLogs() error {
 		r.report.check(len(unsupported) == 0,
 			s.name+" finds RequestWatchProgress and RangeStream supported", "%s", few(unsupported))
 	}
-	wrong, err := grepFile(r.cluster.store.process.log, storeError)
+	wrong, err := storeErrors(r.cluster.store.process.log, r.outages)
 	if err != nil {
 		return err
 	}
 	r.report.check(len(wrong) == 0, "store's log has no error and no panic", "%s", few(wrong))
 	r.noteUsage()
 	return nil
+}
+
+// storeErrors lists what the store's own log calls an error outside the outages, and a panic at any
+// time. A probe that fails is judged by itself.
+func storeErrors(path string, outages []*outage) ([]string, error) {
+	lines, err := grepFile(path, storeError)
+	return slices.DeleteFunc(lines, func(line string) bool {
+		at, _ := readErrorLine(line)
+		return covered(outages, at) || strings.Contains(line, `"Health check error"`)
+	}), err
 }
 
 func (r *run) noteUsage() {
