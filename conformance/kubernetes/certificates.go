@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,34 +36,66 @@ func (r *run) access() error {
 	return r.strangers(ctx)
 }
 
-// strangers are whom the store must not let in.
+// strangers are whom the store must not let in, and must name in its log.
 func (r *run) strangers(ctx context.Context) error {
-	s, a := r.cluster.store, r.cluster.authority
-	foreign, err := newAuthority(r.dir + "/foreign")
+	s := r.cluster.store
+	kinds, err := r.makeStrangers()
 	if err != nil {
 		return err
 	}
-	if err := foreign.issue("stranger", "kube-apiserver-etcd-client"); err != nil {
-		return err
-	}
-	past := time.Now().Add(-time.Minute)
-	if err := a.issueUntil(past, "expired", "kube-apiserver-etcd-client"); err != nil {
-		return err
-	}
-	for _, c := range []struct{ what, certificate string }{
-		{"no certificate", ""},
-		{"a certificate of another authority", "foreign/stranger"},
-		{"an expired certificate", "expired"},
-	} {
-		err := s.health(ctx, c.certificate)
+	var peers []string
+	for _, c := range kinds {
+		from, err := s.health(ctx, c.certificate)
 		r.report.check(refused(err), "store refuses a client with "+c.what, "%v", err)
+		peers = append(peers, from)
 	}
 	plain := strings.Replace(s.clients[0], "https:", "http:", 1)
-	_, err = fetch(ctx, http.DefaultClient, plain+"/health")
+	from, err := ask(ctx, nil, plain+"/health")
 	r.report.check(err != nil, "store refuses plaintext on its TLS port", "%v", err)
-	err = s.health(ctx, "client")
+	peers = append(peers, from)
+	secret := strings.Replace(s.probes, "http:", "https:", 1)
+	_, err = fetch(ctx, http.DefaultClient, secret+"/livez")
+	r.report.check(err != nil, "store refuses TLS on its plaintext port", "%v", err)
+	_, err = s.health(ctx, "client")
 	r.report.check(err == nil, "store lets the API servers' certificate in", "%s", reason(err))
-	return nil
+	log, err := grepFile(s.process.log, regexp.MustCompile("rejected connection"))
+	unnamed := notNamed(peers, log)
+	r.report.check(err == nil && len(unnamed) == 0, "store's log names each peer it refused",
+		"%d peers, not named %s", len(peers), few(unnamed))
+	return err
+}
+
+type stranger struct{ what, certificate string }
+
+// makeStrangers issues what is not good enough.
+func (r *run) makeStrangers() ([]stranger, error) {
+	const name = "kube-apiserver-etcd-client"
+	for directory, authority := range map[string]string{"foreign": "another-ca",
+		"impostor": authorityName} {
+		other, err := newAuthority(filepath.Join(r.dir, directory), authority)
+		if err != nil {
+			return nil, err
+		}
+		if err := other.issue("stranger", name); err != nil {
+			return nil, err
+		}
+	}
+	past := time.Now().Add(-time.Minute)
+	return []stranger{
+		{"no certificate", ""},
+		{"a certificate of another authority", "foreign/stranger"},
+		{"a certificate of an authority of the same name", "impostor/stranger"},
+		{"an expired certificate", "expired"},
+	}, r.cluster.authority.issueUntil(past, "expired", name)
+}
+
+// notNamed tells which peers no line of a log names.
+func notNamed(peers, log []string) []string {
+	return slices.DeleteFunc(slices.Clone(peers), func(peer string) bool {
+		return slices.ContainsFunc(log, func(line string) bool {
+			return strings.Contains(line, `"remote-addr":"`+peer+`"`)
+		})
+	})
 }
 
 // refused tells whether an attempt ended in a TLS handshake that failed, not in silence.
@@ -128,7 +163,7 @@ func (r *run) revoke() error {
 			return err
 		}
 	}
-	if err := s.health(r.ctx, "former"); err != nil {
+	if _, err := s.health(r.ctx, "former"); err != nil {
 		return fmt.Errorf("before it is revoked: %w", err)
 	}
 	if err := a.issue("client", "kube-apiserver-etcd-client"); err != nil {
@@ -140,12 +175,12 @@ func (r *run) revoke() error {
 	began := time.Now()
 	err := await(r.ctx, 15*time.Second, "the revoked certificate to be refused",
 		func(ctx context.Context) (bool, string) {
-			err := s.health(ctx, "former")
+			_, err := s.health(ctx, "former")
 			return refused(err), "let in " + reason(err)
 		}, s.process)
 	r.report.check(err == nil, "store refuses a revoked certificate on new connections",
 		"after %.1f s %s", time.Since(began).Seconds(), reason(err))
-	err = s.health(r.ctx, "client")
+	_, err = s.health(r.ctx, "client")
 	r.report.check(err == nil, "store lets the new certificate in", "%s", reason(err))
 	return nil
 }

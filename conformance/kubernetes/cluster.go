@@ -30,6 +30,9 @@ type cluster struct {
 	scheduler   *kept
 }
 
+// authorityName is who signs everything in a run.
+const authorityName = "conformance-ca"
+
 // apiServer is one kube-apiserver and the way to it.
 type apiServer struct {
 	name    string
@@ -61,7 +64,7 @@ func newCluster(opt options, dir string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := newAuthority(dir)
+	a, err := newAuthority(dir, authorityName)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -122,8 +123,8 @@ func (r *run) endure(name string, strike func(*load) error, alive func() error) 
 	}
 	pause(r.ctx, time.Second)
 	failures := writers.stop()
-	// Requests that began in the outage have come to their end by then.
-	if err := r.awaitBeats(back); err != nil {
+	// By then requests that began in the outage have come to their end.
+	if err := errors.Join(r.awaitBeats(back), r.awaitKinds(back)); err != nil {
 		return err
 	}
 	if o.after, err = r.scrapeBoth(); err != nil {
@@ -217,8 +218,8 @@ func (r *run) judgeOutage(o *outage, floor int64) error {
 		allowed, err := r.relistsAllowed(o, i)
 		r.report.check(err == nil && o.lists[i] <= allowed,
 			w.name+" informers resume without listing again",
-			"%d lists by informers of %d kinds, %d explained by compaction; raw watch resumed %d "+
-				"times", o.lists[i], w.kinds, allowed, o.resumed[i])
+			"%d lists by informers of %d kinds, %d explained by compaction; raw watch resumed "+
+				"%d times", o.lists[i], w.kinds, allowed, o.resumed[i])
 	}
 	rebuilt := grown("apiserver_watch_cache_initializations_total", o.before[0], o.after[0])
 	r.report.check(len(rebuilt) == 0, "API server's watch caches resume without listing again",
@@ -231,7 +232,7 @@ func (r *run) judgeOutage(o *outage, floor int64) error {
 
 // relistsAllowed is how many lists of informers compaction explains. Through a server without a
 // watch cache the watch of an idle kind stays where it began, since only a cache asks for progress
-// notices; when it has to be resumed after a compaction, the answer is 410 and a list, on any store.
+// notices; when it is resumed after a compaction, the answer is 410 and a list, on any store.
 // Through the cached server nothing does.
 func (r *run) relistsAllowed(o *outage, server int) (int, error) {
 	if s := r.cluster.servers[server]; !s.cached {

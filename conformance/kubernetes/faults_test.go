@@ -116,16 +116,27 @@ func TestRelistsAreExplainedByCompactionInTheOutageOnly(t *testing.T) {
 }
 
 func TestStoreLogJudge(t *testing.T) {
-	for line, want := range map[string]bool{
-		`{"level":"info","msg":"no error, no panic"}`:            false,
-		`{"level":"warn","msg":"rejected connection"}`:           false,
-		`{"level":"error","msg":"journal"}`:                      true,
-		`thread 'main' panicked at src/lib.rs:1:1:`:              true,
-		`panic: runtime error: invalid memory address`:           true,
-		`{"level":"fatal","msg":"discovery failed","error":"x"}`: true,
+	line := func(second int, level, message string) string {
+		return `{"level":"` + level + `","ts":"` +
+			at(second).Format("2006-01-02T15:04:05.999999Z0700") + `","msg":"` + message + `"}`
+	}
+	for text, want := range map[string]int{
+		line(5, "info", "no error, no panic"):        0,
+		line(5, "warn", "rejected connection"):       0,
+		line(5, "error", "journal"):                  1,
+		line(15, "error", "journal"):                 0,
+		line(5, "error", "Health check error"):       0,
+		line(5, "fatal", "discovery failed"):         1,
+		"thread 'main' panicked at src/lib.rs:1:1:":  1,
+		"panic: runtime error: nil pointer in a map": 1,
 	} {
-		if storeError.MatchString(line) != want {
-			t.Errorf("%s: want %v", line, want)
+		path := filepath.Join(t.TempDir(), "log")
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wrong, err := storeErrors(path, away())
+		if err != nil || len(wrong) != want {
+			t.Errorf("%s: %v, %v", text, wrong, err)
 		}
 	}
 }
@@ -260,6 +271,14 @@ func TestSilenceIsNotARefusal(t *testing.T) {
 	}
 	if refused(nil) {
 		t.Error("an answer is not a refusal")
+	}
+}
+
+func TestRefusedPeersMustBeNamed(t *testing.T) {
+	log := []string{`{"msg":"rejected connection","remote-addr":"127.0.0.1:40001"}`}
+	got := notNamed([]string{"127.0.0.1:40001", "127.0.0.1:4000"}, log)
+	if len(got) != 1 || got[0] != "127.0.0.1:4000" {
+		t.Error(got)
 	}
 }
 

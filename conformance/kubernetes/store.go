@@ -132,15 +132,29 @@ func (s *store) serving(ctx context.Context) (*x509.Certificate, error) {
 	return secured.ConnectionState().PeerCertificates[0], nil
 }
 
-// health asks /health on the address for clients, with the named certificate.
-func (s *store) health(ctx context.Context, certificate string) error {
+// health asks /health on the address for clients, with the named certificate, and tells from which
+// address it asked.
+func (s *store) health(ctx context.Context, certificate string) (from string, err error) {
 	config, err := s.identity(certificate)
 	if err != nil {
-		return err
+		return "", err
 	}
-	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
-	_, err = fetch(ctx, &http.Client{Transport: transport}, s.clients[0]+"/health")
-	return err
+	return ask(ctx, config, s.clients[0]+"/health")
+}
+
+// ask is one GET on a connection of its own.
+func ask(ctx context.Context, config *tls.Config, url string) (from string, err error) {
+	dialer := &net.Dialer{Timeout: 2 * time.Second}
+	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, to string) (net.Conn, error) {
+			connection, err := dialer.DialContext(ctx, network, to)
+			if err == nil {
+				from = connection.LocalAddr().String()
+			}
+			return connection, err
+		}}
+	_, err = fetch(ctx, &http.Client{Transport: transport}, url)
+	return from, err
 }
 
 // fetch is one plain GET whose answer must be 200.

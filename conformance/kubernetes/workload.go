@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 )
 
 const deploymentManifest = `apiVersion: apps/v1
@@ -58,12 +59,17 @@ func (r *run) scaleUp(n int) error {
 	}
 	r.report.check(len(sets.Items) == 1, "controllers made one replica set", "%d", len(sets.Items))
 	deployments := r.clients[0].AppsV1().Deployments("work")
-	scale, err := deployments.GetScale(ctx, "web", metav1.GetOptions{})
-	if err != nil {
+	// The controllers write the same object.
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		scale, err := deployments.GetScale(ctx, "web", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		scale.Spec.Replicas = int32(n)
+		_, err = deployments.UpdateScale(ctx, "web", scale, metav1.UpdateOptions{})
 		return err
-	}
-	scale.Spec.Replicas = int32(n)
-	if _, err := deployments.UpdateScale(ctx, "web", scale, metav1.UpdateOptions{}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if err := r.scaledTo(n); err != nil {
