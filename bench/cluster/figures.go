@@ -49,8 +49,8 @@ func (w *window) storeUse() []figure {
 	}
 }
 
-// requestTimes are exact, from the API server's HTTP log; beside them, uncompared, what its histograms
-// say, as a dashboard would show it.
+// requestTimes are exact, from the API server's HTTP log; beside them, uncompared, what its
+// histograms say, as a dashboard would show it.
 func (w *window) requestTimes() []figure {
 	const group = "API server requests"
 	before := w.before.metrics.histograms("apiserver_request_duration_seconds", "verb")

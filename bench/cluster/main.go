@@ -74,6 +74,11 @@ func (o options) check() error {
 	if o.rounds < 1 || o.nodes < 1 || o.pods < replicas || o.rollout < 0 || o.rollout > 1 {
 		return errors.New("rounds, nodes and pods must be positive, rollout between 0 and 1")
 	}
+	w := newWorkload(o, &plane{})
+	if w.deployments <= w.rolling()+w.scaling() {
+		return fmt.Errorf("of %d deployments %d roll over and %d are scaled: none is left to rest",
+			w.deployments, w.rolling(), w.scaling())
+	}
 	if o.tls != "on" && o.tls != "off" && o.tls != "auto" {
 		return fmt.Errorf("-tls is on, off or auto, not %q", o.tls)
 	}

@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// startMix begins what people and controllers do in a cluster at rest, at rates that grow with its nodes. It
-// ends with ctx; the caller waits for the pacer.
+// startMix begins what people and controllers do in a cluster at rest, at rates that grow with its
+// nodes. It ends with ctx; the caller waits for the pacer.
 func (w *workload) startMix(ctx context.Context, p *pacer) {
 	// n times a second for each thousand nodes.
 	per := func(n float64) time.Duration {

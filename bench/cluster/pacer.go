@@ -11,8 +11,8 @@ import (
 const inFlight = 32
 
 // pacer does things at a fixed rate, whether or not the last ones have ended, and counts what
-// happened. A turn that finds inFlight others unfinished is late if the number of turns is fixed, and
-// otherwise skipped and counted.
+// happened. A turn that finds inFlight others unfinished is late if the number of turns is fixed,
+// and otherwise skipped and counted.
 type pacer struct {
 	mu      sync.Mutex
 	group   sync.WaitGroup

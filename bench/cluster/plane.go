@@ -93,8 +93,8 @@ func (p *plane) run(sink io.Writer, o options, name string, args ...string) erro
 	return err
 }
 
-// startServer differs from a default API server in this: events end after two minutes and the store is
-// compacted every minute, so that both happen within a run.
+// startServer differs from a default API server in this: events end after two minutes and the
+// store is compacted every minute, so that both happen within a run.
 func (p *plane) startServer(ctx context.Context, o options) error {
 	a := p.authority
 	args := []string{"--etcd-servers=" + p.store.url, "--bind-address=127.0.0.1",

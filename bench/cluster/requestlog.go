@@ -97,7 +97,7 @@ func (r *requestLog) unread() int {
 	return r.odd
 }
 
-// exact is a quantile of what was really seen: the smallest value that has a share q at or below it.
+// exact is a quantile of what was really seen: the smallest value with a share q at or below it.
 func exact(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0

@@ -111,7 +111,7 @@ func (r *results) unequal() []string {
 	return all
 }
 
-// publish prints the tables and writes what was asked for. An error says that the comparison is void.
+// publish prints the tables and writes what was asked for. An error says the comparison is void.
 func (r *results) publish() error {
 	r.settle()
 	text, unequal := r.markdown(), r.unequal()
