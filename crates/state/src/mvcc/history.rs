@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::append_only::{Appender, Buffer, MARK_BYTES};
 use super::record::KvRef;
+use super::walk::Walk;
 use crate::ids::{ModRevision, Revision};
 
 /// What a segment holds when it is full; one record that is larger has a segment to itself.
@@ -103,6 +104,13 @@ pub(super) struct Place {
     pub(super) slot: usize,
 }
 
+/// Where a record stands in a view that is held: small, since a list has one for each of its keys.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
+    segment: u32,
+    slot: u32,
+}
+
 /// The readers' side of history: clone it to pin it.
 #[derive(Clone, Default)]
 pub(super) struct Segments(Arc<Vec<Segment>>);
@@ -138,6 +146,26 @@ impl Segments {
     /// The record that the index names: it cannot be missing.
     pub(super) fn named(&self, at: ModRevision) -> KvRef<'_> {
         self.find(at).expect("the index names a record of history")
+    }
+
+    /// Where the records that the index names stand, for as long as this clone is held.
+    pub(super) fn spots(&self, named: &[ModRevision]) -> Vec<Spot> {
+        let spot = |at| {
+            let place = self.locate(at).expect("the index names a record of history");
+            Spot { segment: place.segment as u32, slot: place.slot as u32 }
+        };
+        named.iter().map(|at| spot(*at)).collect()
+    }
+
+    /// The record at `spot`, as its bytes.
+    pub(super) fn at_spot(&self, spot: Spot) -> (ModRevision, &[u8]) {
+        let (segment, slot) = (&self.0[spot.segment as usize], spot.slot as usize);
+        (segment.at(slot), segment.bytes(slot))
+    }
+
+    /// The records that stand there.
+    pub(super) fn walk<'a>(&'a self, spots: &'a [Spot]) -> Walk<'a> {
+        Walk::new(self, spots)
     }
 
     /// The record that stands at `place`.

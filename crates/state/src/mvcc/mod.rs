@@ -13,6 +13,7 @@ mod load;
 mod page;
 mod record;
 mod view;
+mod walk;
 
 pub use events::Events;
 pub use hash::KeyspaceHash;
