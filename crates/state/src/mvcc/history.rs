@@ -51,8 +51,8 @@ impl Segment {
     }
 
     /// The first slot at or after `at`. While nothing is compacted away and every command changes one
-    /// key, it can be told without a look; otherwise a guess from the two ends is mostly right, and the
-    /// search goes out from it in growing steps.
+    /// key, it can be told without a look. Otherwise a guess from the two ends finds at least the right
+    /// command, whose changes stand side by side; if not, the search goes out from it in growing steps.
     fn lower_bound(&self, at: ModRevision) -> usize {
         let len = self.buffer.len();
         if len == 0 || at <= self.first {
@@ -67,8 +67,31 @@ impl Segment {
         if wanted > last {
             return len;
         }
-        let guess = (u64::from(wanted.0) * (len as u64 - 1)).checked_div(u64::from(last.0));
-        let guess = guess.unwrap_or(u64::from(wanted.1)).min(len as u64 - 1) as usize;
+        let guess = self.guess(wanted, last);
+        let seen = self.buffer.at(guess);
+        let beside = (guess + wanted.1 as usize).checked_sub(seen.1 as usize);
+        if seen.0 == wanted.0
+            && let Some(slot) = beside.filter(|slot| *slot < len)
+            && self.buffer.at(slot) == wanted
+        {
+            return slot;
+        }
+        self.search_from(guess, wanted)
+    }
+
+    /// The slot of `wanted`, if all commands but the first, which may have begun in the segment before,
+    /// left equally many records.
+    fn guess(&self, wanted: (u32, u32), last: (u32, u32)) -> usize {
+        let len = self.buffer.len() as u64;
+        let (missing, main) = (u64::from(self.first.sub), u64::from(wanted.0));
+        let before_last = len - 1 + missing - u64::from(last.1).min(len - 1 + missing);
+        let start = (before_last * main).checked_div(u64::from(last.0)).unwrap_or(0);
+        (start + u64::from(wanted.1)).saturating_sub(missing).min(len - 1) as usize
+    }
+
+    /// The first slot at or after `wanted`, which is not after the last, if it is near `guess`.
+    fn search_from(&self, guess: usize, wanted: (u32, u32)) -> usize {
+        let len = self.buffer.len();
         let (mut low, mut high, mut step) = (0, len, 1);
         if self.buffer.at(guess) < wanted {
             low = guess + 1;
@@ -122,7 +145,7 @@ impl Segments {
 
     /// Where the first record at or after `at` stands, if there is one.
     pub(super) fn lower_bound(&self, at: ModRevision) -> Option<Place> {
-        let segment = self.0.partition_point(|segment| segment.first <= at).saturating_sub(1);
+        let segment = self.segment_of(at);
         let found = self.0.get(segment)?;
         let slot = found.lower_bound(at);
         if slot < found.len() {
@@ -130,6 +153,15 @@ impl Segments {
         }
         let segment = segment + 1;
         (segment < self.0.len()).then_some(Place { segment, slot: 0 })
+    }
+
+    /// The segment that a record at `at` stands in, if there is one.
+    fn segment_of(&self, at: ModRevision) -> usize {
+        self.0.partition_point(|segment| segment.first <= at).saturating_sub(1)
+    }
+
+    fn covers(&self, segment: usize, at: ModRevision) -> bool {
+        self.0[segment].first <= at && self.0.get(segment + 1).is_none_or(|next| at < next.first)
     }
 
     /// Where the record at `at` stands, if it is still there.
@@ -150,11 +182,19 @@ impl Segments {
 
     /// Where the records that the index names stand, for as long as this clone is held.
     pub(super) fn spots(&self, named: &[ModRevision]) -> Vec<Spot> {
-        let spot = |at| {
-            let place = self.locate(at).expect("the index names a record of history");
-            Spot { segment: place.segment as u32, slot: place.slot as u32 }
+        let mut last = 0;
+        let spot = |at: &ModRevision| {
+            // Neighbours often stand in the same segment.
+            if !self.covers(last, *at) {
+                last = self.segment_of(*at);
+            }
+            let segment = &self.0[last];
+            let slot = segment.lower_bound(*at);
+            let found = slot < segment.len() && segment.at(slot) == *at;
+            assert!(found, "the index names a record of history");
+            Spot { segment: last as u32, slot: slot as u32 }
         };
-        named.iter().map(|at| spot(*at)).collect()
+        named.iter().map(spot).collect()
     }
 
     /// The record at `spot`, as its bytes.
