@@ -102,8 +102,7 @@ impl Mvcc {
     /// The newest version of `key`, uncommitted ones included.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<KvRef<'_>> {
-        let entry = self.index.get(key, self.history.segments())?;
-        (!entry.tombstone).then(|| self.history.segments().named(entry.at))
+        self.index.read(key, self.history.segments())
     }
 
     /// The record at `at`, such as [`Mvcc::delete_range`] returns; none if compacted.
