@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::body::ReplyBody;
 use super::connection::{Settings, Web};
@@ -54,7 +56,7 @@ pub(super) async fn answer<S: Service, W: Web>(
 
 enum Answer {
     Unary(super::Payload),
-    Stream(super::Messages, Option<tokio::time::Instant>),
+    Stream(super::Messages, Option<Instant>),
 }
 
 async fn unary<S: Service, W: Web>(
@@ -63,6 +65,29 @@ async fn unary<S: Service, W: Web>(
     request: Request<Incoming>,
     meter: &mut Meter,
 ) -> Result<Answer, Status> {
+    let work = |context, message| shared.service.unary(method, context, message);
+    only(shared, request, meter, work).await.map(|(payload, _)| Answer::Unary(payload))
+}
+
+async fn server_stream<S: Service, W: Web>(
+    shared: &Shared<S, W>,
+    method: S::Method,
+    request: Request<Incoming>,
+    meter: &mut Meter,
+) -> Result<Answer, Status> {
+    let work = |context, message| shared.service.server_stream(method, context, message);
+    only(shared, request, meter, work)
+        .await
+        .map(|(messages, until)| Answer::Stream(messages, until))
+}
+
+/// Does `work` with a request's one message, within its deadline, which is returned as well.
+async fn only<S: Service, W: Web, T, F: Future<Output = Result<T, Status>>>(
+    shared: &Shared<S, W>,
+    request: Request<Incoming>,
+    meter: &mut Meter,
+    work: impl FnOnce(Context, Bytes) -> F,
+) -> Result<(T, Option<Instant>), Status> {
     let (head, body) = request.into_parts();
     let until = deadline::of(&head.headers)?;
     // The receiver lives until the answer is there: dropping it early would reset the stream if the
@@ -72,28 +97,9 @@ async fn unary<S: Service, W: Web>(
     let work = async {
         let message = receiver.only().await?;
         meter.received(message.len());
-        shared.service.unary(method, context, message).await
+        work(context, message).await
     };
-    deadline::bound(until, work).await.map(Answer::Unary)
-}
-
-async fn server_stream<S: Service, W: Web>(
-    shared: &Shared<S, W>,
-    method: S::Method,
-    request: Request<Incoming>,
-    meter: &mut Meter,
-) -> Result<Answer, Status> {
-    let (head, body) = request.into_parts();
-    let until = deadline::of(&head.headers)?;
-    let mut receiver = Receiver::new(body, decoder(&head.headers, &shared.settings)?);
-    let context = Context { metadata: head.headers, peer: shared.peer.clone() };
-    let work = async {
-        let message = receiver.only().await?;
-        meter.received(message.len());
-        shared.service.server_stream(method, context, message).await
-    };
-    let messages = deadline::bound(until, work).await?;
-    Ok(Answer::Stream(messages, until))
+    deadline::bound(until, work).await.map(|answer| (answer, until))
 }
 
 fn bidirectional<S: Service, W: Web>(

@@ -93,7 +93,7 @@ impl Part {
 
     /// The encoded length. Looks at every key.
     pub(super) fn length(&self, page: &RangePage) -> usize {
-        let kvs = (self.from..self.to).map(|nth| nested_length(fields(page, nth).length()));
+        let kvs = page.part(self.from..self.to).map(|kv| nested_length(Fields::from(kv).length()));
         let header = self.header.map_or(0, |header| nested_length(header.encoded_len()));
         let tail = number_length(i64::from(self.more)) + number_length(self.count);
         header + kvs.sum::<usize>() + tail
@@ -113,9 +113,7 @@ impl Part {
 
     fn write(&self, page: &RangePage, out: &mut BytesMut) {
         self.write_head(out);
-        for nth in self.from..self.to {
-            write_kv(page, nth, out);
-        }
+        page.part(self.from..self.to).for_each(|kv| write_kv(kv, out));
         self.write_tail(out);
     }
 
@@ -132,12 +130,8 @@ impl Part {
     }
 }
 
-fn fields(page: &RangePage, nth: usize) -> Fields<'_> {
-    page.kv(nth).into()
-}
-
-fn write_kv(page: &RangePage, nth: usize, out: &mut BytesMut) {
-    let fields = fields(page, nth);
+fn write_kv(kv: KvRef<'_>, out: &mut BytesMut) {
+    let fields = Fields::from(kv);
     put_nested(out, 0x12, fields.length());
     fields.write(out);
 }
@@ -182,8 +176,11 @@ impl Iterator for Pieces {
             self.rest.write_head(&mut piece);
             self.state = Sent::Some;
         }
-        while self.rest.from < self.rest.to && piece.len() < PIECE {
-            write_kv(&self.page, self.rest.from, &mut piece);
+        for kv in self.page.part(self.rest.from..self.rest.to) {
+            if piece.len() >= PIECE {
+                break;
+            }
+            write_kv(kv, &mut piece);
             self.rest.from += 1;
         }
         if self.rest.from == self.rest.to {

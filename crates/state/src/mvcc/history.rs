@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::append_only::{Appender, Buffer, MARK_BYTES};
 use super::record::KvRef;
+use super::walk::Walk;
 use crate::ids::{ModRevision, Revision};
 
 /// What a segment holds when it is full; one record that is larger has a segment to itself.
@@ -50,8 +51,8 @@ impl Segment {
     }
 
     /// The first slot at or after `at`. While nothing is compacted away and every command changes one
-    /// key, it can be told without a look; otherwise a guess from the two ends is mostly right, and the
-    /// search goes out from it in growing steps.
+    /// key, it can be told without a look. Otherwise a guess from the two ends finds at least the right
+    /// command, whose changes stand side by side; if not, the search goes out from it in growing steps.
     fn lower_bound(&self, at: ModRevision) -> usize {
         let len = self.buffer.len();
         if len == 0 || at <= self.first {
@@ -66,8 +67,31 @@ impl Segment {
         if wanted > last {
             return len;
         }
-        let guess = (u64::from(wanted.0) * (len as u64 - 1)).checked_div(u64::from(last.0));
-        let guess = guess.unwrap_or(u64::from(wanted.1)).min(len as u64 - 1) as usize;
+        let guess = self.guess(wanted, last);
+        let seen = self.buffer.at(guess);
+        let beside = (guess + wanted.1 as usize).checked_sub(seen.1 as usize);
+        if seen.0 == wanted.0
+            && let Some(slot) = beside.filter(|slot| *slot < len)
+            && self.buffer.at(slot) == wanted
+        {
+            return slot;
+        }
+        self.search_from(guess, wanted)
+    }
+
+    /// The slot of `wanted`, if all commands but the first, which may have begun in the segment before,
+    /// left equally many records.
+    fn guess(&self, wanted: (u32, u32), last: (u32, u32)) -> usize {
+        let len = self.buffer.len() as u64;
+        let (missing, main) = (u64::from(self.first.sub), u64::from(wanted.0));
+        let before_last = len - 1 + missing - u64::from(last.1).min(len - 1 + missing);
+        let start = (before_last * main).checked_div(u64::from(last.0)).unwrap_or(0);
+        (start + u64::from(wanted.1)).saturating_sub(missing).min(len - 1) as usize
+    }
+
+    /// The first slot at or after `wanted`, which is not after the last, if it is near `guess`.
+    fn search_from(&self, guess: usize, wanted: (u32, u32)) -> usize {
+        let len = self.buffer.len();
         let (mut low, mut high, mut step) = (0, len, 1);
         if self.buffer.at(guess) < wanted {
             low = guess + 1;
@@ -103,6 +127,13 @@ pub(super) struct Place {
     pub(super) slot: usize,
 }
 
+/// Where a record stands in a view that is held: small, since a list has one for each of its keys.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
+    segment: u32,
+    slot: u32,
+}
+
 /// The readers' side of history: clone it to pin it.
 #[derive(Clone, Default)]
 pub(super) struct Segments(Arc<Vec<Segment>>);
@@ -114,7 +145,7 @@ impl Segments {
 
     /// Where the first record at or after `at` stands, if there is one.
     pub(super) fn lower_bound(&self, at: ModRevision) -> Option<Place> {
-        let segment = self.0.partition_point(|segment| segment.first <= at).saturating_sub(1);
+        let segment = self.segment_of(at);
         let found = self.0.get(segment)?;
         let slot = found.lower_bound(at);
         if slot < found.len() {
@@ -122,6 +153,15 @@ impl Segments {
         }
         let segment = segment + 1;
         (segment < self.0.len()).then_some(Place { segment, slot: 0 })
+    }
+
+    /// The segment that a record at `at` stands in, if there is one.
+    fn segment_of(&self, at: ModRevision) -> usize {
+        self.0.partition_point(|segment| segment.first <= at).saturating_sub(1)
+    }
+
+    fn covers(&self, segment: usize, at: ModRevision) -> bool {
+        self.0[segment].first <= at && self.0.get(segment + 1).is_none_or(|next| at < next.first)
     }
 
     /// Where the record at `at` stands, if it is still there.
@@ -138,6 +178,34 @@ impl Segments {
     /// The record that the index names: it cannot be missing.
     pub(super) fn named(&self, at: ModRevision) -> KvRef<'_> {
         self.find(at).expect("the index names a record of history")
+    }
+
+    /// Where the records that the index names stand, for as long as this clone is held.
+    pub(super) fn spots(&self, named: &[ModRevision]) -> Vec<Spot> {
+        let mut last = 0;
+        let spot = |at: &ModRevision| {
+            // Neighbours often stand in the same segment.
+            if !self.covers(last, *at) {
+                last = self.segment_of(*at);
+            }
+            let segment = &self.0[last];
+            let slot = segment.lower_bound(*at);
+            let found = slot < segment.len() && segment.at(slot) == *at;
+            assert!(found, "the index names a record of history");
+            Spot { segment: last as u32, slot: slot as u32 }
+        };
+        named.iter().map(spot).collect()
+    }
+
+    /// The record at `spot`, as its bytes.
+    pub(super) fn at_spot(&self, spot: Spot) -> (ModRevision, &[u8]) {
+        let (segment, slot) = (&self.0[spot.segment as usize], spot.slot as usize);
+        (segment.at(slot), segment.bytes(slot))
+    }
+
+    /// The records that stand there.
+    pub(super) fn walk<'a>(&'a self, spots: &'a [Spot]) -> Walk<'a> {
+        Walk::new(self, spots)
     }
 
     /// The record that stands at `place`.

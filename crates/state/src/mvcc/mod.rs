@@ -13,6 +13,7 @@ mod load;
 mod page;
 mod record;
 mod view;
+mod walk;
 
 pub use events::Events;
 pub use hash::KeyspaceHash;
@@ -101,8 +102,7 @@ impl Mvcc {
     /// The newest version of `key`, uncommitted ones included.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<KvRef<'_>> {
-        let entry = self.index.get(key, self.history.segments())?;
-        (!entry.tombstone).then(|| self.history.segments().named(entry.at))
+        self.index.read(key, self.history.segments())
     }
 
     /// The record at `at`, such as [`Mvcc::delete_range`] returns; none if compacted.

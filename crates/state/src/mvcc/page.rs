@@ -1,6 +1,8 @@
 //! Ranges: etcd's whole `Range`, answered with the places of the records and not with copies.
 
-use super::history::Segments;
+use std::ops::Range;
+
+use super::history::{Segments, Spot};
 use super::index::Counts;
 use super::record::KvRef;
 use super::view::View;
@@ -11,7 +13,7 @@ use crate::range::{KeyRange, RangeQuery, Sort, SortOrder, SortTarget};
 #[derive(Clone)]
 pub struct RangePage {
     view: View,
-    handles: Vec<ModRevision>,
+    places: Vec<Spot>,
     keys_only: bool,
     /// Whether the limit left some out.
     pub more: bool,
@@ -23,13 +25,13 @@ impl RangePage {
     /// How many keys it has.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.handles.len()
+        self.places.len()
     }
 
     /// Whether it has none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.handles.is_empty()
+        self.places.is_empty()
     }
 
     /// What it was read from.
@@ -40,20 +42,21 @@ impl RangePage {
 
     /// The keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = KvRef<'_>> {
-        (0..self.len()).map(|nth| self.kv(nth))
+        self.part(0..self.len())
     }
 
-    /// Key number `nth`, counted from 0.
+    /// Some of the keys, by their numbers, counted from 0.
     ///
     /// # Panics
     /// If there are not so many.
-    #[must_use]
-    pub fn kv(&self, nth: usize) -> KvRef<'_> {
-        let mut kv = self.view.history().named(self.handles[nth]);
-        if self.keys_only {
-            kv.value = &[];
-        }
-        kv
+    pub fn part(&self, numbers: Range<usize>) -> impl ExactSizeIterator<Item = KvRef<'_>> {
+        let keys_only = self.keys_only;
+        self.view.history().walk(&self.places[numbers]).map(move |mut kv| {
+            if keys_only {
+                kv.value = &[];
+            }
+            kv
+        })
     }
 }
 
@@ -63,7 +66,7 @@ impl View {
         let range = &query.range;
         let mut page = RangePage {
             view: self.clone(),
-            handles: Vec::new(),
+            places: Vec::new(),
             keys_only: query.keys_only,
             more: false,
             count: 0,
@@ -74,24 +77,27 @@ impl View {
         }
         let limit = usize::try_from(query.limit).ok().filter(|limit| *limit > 0);
         if let Some(limit) = limit.filter(|_| self.asks_for_last(query, at)) {
-            (page.handles, page.count) = self.last_handles(range, limit);
+            let handles;
+            (handles, page.count) = self.last_handles(range, limit);
             page.more = page.count > limit as i64;
+            page.places = self.history().spots(&handles);
             return page;
         }
         let early = limit.filter(|_| is_key_order(query.sort) && !has_filters(query));
-        page.handles = self.handles(range, at, early.map(|limit| limit.saturating_add(1)));
+        let mut handles = self.handles(range, at, early.map(|limit| limit.saturating_add(1)));
         page.count = match early {
-            Some(limit) if page.handles.len() > limit => self.count_at(range, at),
-            _ => page.handles.len() as i64,
+            Some(limit) if handles.len() > limit => self.count_at(range, at),
+            _ => handles.len() as i64,
         };
         if has_filters(query) {
-            page.handles.retain(|at| passes(query, &self.history().named(*at)));
+            handles.retain(|at| passes(query, &self.history().named(*at)));
         }
-        sort(&mut page.handles, query.sort, self.history());
-        if let Some(limit) = limit.filter(|limit| page.handles.len() > *limit) {
-            page.handles.truncate(limit);
+        sort(&mut handles, query.sort, self.history());
+        if let Some(limit) = limit.filter(|limit| handles.len() > *limit) {
+            handles.truncate(limit);
             page.more = true;
         }
+        page.places = self.history().spots(&handles);
         page
     }
 

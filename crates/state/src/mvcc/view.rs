@@ -82,8 +82,7 @@ impl View {
     /// The newest version of `key`.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<KvRef<'_>> {
-        let entry = self.index.get(key, &self.history)?;
-        (!entry.tombstone).then(|| self.history.named(entry.at))
+        self.index.read(key, &self.history)
     }
 
     /// The version of `key` at `revision`.

@@ -16,6 +16,7 @@ use inner::{FANOUT, Inner};
 use leaf::{LEAF, Leaf};
 
 use super::history::Segments;
+use super::record::KvRef;
 use crate::ids::ModRevision;
 
 /// What the index knows of a key.
@@ -114,6 +115,12 @@ impl Index {
                 }
             }
         }
+    }
+
+    /// The newest version of `key`, if it exists.
+    pub(super) fn read<'h>(&self, key: &[u8], history: &'h Segments) -> Option<KvRef<'h>> {
+        let entry = self.get(key, history)?;
+        (!entry.tombstone).then(|| history.named(entry.at))
     }
 
     /// What lies before `key`.
