@@ -71,6 +71,12 @@ fn build(
         log,
         grpc_keepalive: keepalive(flags),
         socket_reuse_port: flags.switch("socket-reuse-port"),
+        metrics_extensive: flags.text("metrics") == "extensive",
+        // As in etcd, zero and less log every request.
+        warning_apply_duration: flags.positive("warning-apply-duration").unwrap_or_default(),
+        warning_unary_request_duration: flags
+            .positive("warning-unary-request-duration")
+            .unwrap_or_default(),
         tls: None,
     })
 }
@@ -277,7 +283,6 @@ fn speaks_for_itself(flags: &Flags, name: &str) -> bool {
         names.is_empty() || names.iter().any(|name| name == "*" || name.is_empty())
     };
     match name {
-        "metrics" => flags.text(name) != "extensive",
         "cors" | "host-whitelist" => any(flags.list(name)),
         "feature-gates" => !flags.gates(name).is_empty(),
         _ => false,
