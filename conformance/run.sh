@@ -14,12 +14,15 @@ seed=${SEED:-$(date +%s)}
 mkdir -p bin
 go build -buildvcs=false -o bin/differential ./differential
 go build -buildvcs=false -o bin/kill ./kill
+go build -buildvcs=false -o bin/metrics ./metrics
 echo "seed $seed"
 echo "== the judges find nothing in etcd, and what is wrong on purpose"
-go test -buildvcs=false -count=1 ./differential ./kill
+go test -buildvcs=false -count=1 ./differential ./kill ./metrics
 echo "== differential"
 bin/differential -seed "$seed" -requests "${REQUESTS:-100000}" -etcd "$etcd" -meridian "$meridian"
 echo "== the official client and etcdctl"
 STORE=meridian go test -buildvcs=false -count=1 ./client
+echo "== metrics and health pages"
+bin/metrics -etcd "$etcd" -meridian "$meridian"
 echo "== kill -9"
 bin/kill -seed "$seed" -rounds "${ROUNDS:-100}" -server "$meridian"

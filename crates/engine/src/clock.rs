@@ -26,6 +26,12 @@ impl SystemClock {
     }
 }
 
+/// A moment as entries hold it.
+pub(crate) fn timestamp(moment: SystemTime) -> Timestamp {
+    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 impl Default for SystemClock {
     fn default() -> Self {
         Self::new()
@@ -34,8 +40,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn wall(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        timestamp(SystemTime::now())
     }
 
     fn monotonic(&self) -> Duration {

@@ -54,7 +54,8 @@ impl Engine {
     /// # Errors
     /// When something is damaged, not ours, or does not belong together. Nothing was changed then.
     pub async fn open(parts: Parts) -> Result<(Self, Tasks), OpenError> {
-        let Parts { journal, checkpoints, clock, member, options } = parts;
+        let Parts { journal, checkpoints, clock, member, observer, options } = parts;
+        let began = clock.monotonic();
         let found = recover::recover(&*journal, checkpoints.as_deref()).await?;
         let mut state = found.state;
         recover::claim(&mut state, &journal, &*clock, member).await?;
@@ -69,7 +70,10 @@ impl Engine {
         let mut status =
             Status { member, leader: member, quota: options.quota, ..Status::default() };
         status.durable = state.position();
+        status.recovery = clock.monotonic().saturating_sub(began);
         status.checkpoint = found.checkpoint.position;
+        status.checkpoint_at = found.checkpoint.at;
+        status.checkpoint_bytes = found.checkpoint.bytes;
         status.leases = leases.len();
         status.observe(&state);
         let archivist = Archivist::new(
@@ -89,6 +93,7 @@ impl Engine {
             alarm_gate: tokio::sync::Mutex::default(),
             raising_alarm: AtomicBool::new(false),
             clock,
+            observer,
             options,
         });
         let writer = Writer::new(state, Arc::clone(&shared), journal, archivist, hub.clone());

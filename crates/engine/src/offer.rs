@@ -27,6 +27,8 @@ pub(crate) struct Offer {
     pub(crate) load: Load,
     /// In the journal.
     pub(crate) bytes: u64,
+    /// When it was made.
+    pub(crate) since: Duration,
 }
 
 impl Offer {

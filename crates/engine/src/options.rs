@@ -8,6 +8,7 @@ use journal::Journal;
 use state::MemberId;
 
 use crate::clock::Clock;
+use crate::observer::Observer;
 
 /// What an engine is made of: everything that touches the world is handed in.
 pub struct Parts {
@@ -19,6 +20,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who we are.
     pub member: MemberId,
+    /// Who measures; `()` is nobody.
+    pub observer: Arc<dyn Observer>,
     /// Limits and habits.
     pub options: Options,
 }

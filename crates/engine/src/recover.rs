@@ -8,7 +8,7 @@ use journal::{Journal, JournalError, Slot};
 use state::{Command, Entry, Epoch, MemberId, Position, Reply, State};
 
 use crate::archive::{self, Written};
-use crate::clock::Clock;
+use crate::clock::{Clock, timestamp};
 use crate::entries::{decode, read, tail};
 use crate::fault::OpenError;
 use crate::offer::{Settled, settle};
@@ -33,9 +33,9 @@ pub(crate) async fn recover(
     folder: Option<&Path>,
 ) -> Result<Recovered, OpenError> {
     loop {
-        let (state, bytes) = from_checkpoint(folder)?;
+        let (state, checkpoint) = from_checkpoint(folder)?;
         let begun = state.position();
-        match replay(journal, state, bytes).await {
+        match replay(journal, state, checkpoint).await {
             // A newer checkpoint was written meanwhile, and the journal trimmed behind that.
             Err(OpenError::Journal(JournalError::Trimmed { .. })) if overtaken(folder, begun) => {}
             done => return done,
@@ -48,14 +48,13 @@ fn overtaken(folder: Option<&Path>, begun: Position) -> bool {
     newest.and_then(|path| archive::position_of(&path)).is_some_and(|newest| newest > begun)
 }
 
-/// Applies everything behind a checkpoint of `bytes` bytes.
+/// Applies everything behind a checkpoint.
 async fn replay(
     journal: &dyn Journal,
     mut state: State,
-    bytes: u64,
+    checkpoint: Written,
 ) -> Result<Recovered, OpenError> {
     let started = Instant::now();
-    let checkpoint = Written { position: state.position(), bytes };
     let tail = tail(journal).await?;
     let mut tail_bytes = 0;
     let mut next = Slot(state.position().0).next();
@@ -91,15 +90,19 @@ async fn replay(
     Ok(Recovered { state, checkpoint, tail_bytes })
 }
 
-/// The state of the newest checkpoint, and the size of its file.
-fn from_checkpoint(folder: Option<&Path>) -> Result<(State, u64), OpenError> {
-    let Some(folder) = folder else { return Ok((State::new(), 0)) };
+/// The state of the newest checkpoint, and what is known of its file.
+fn from_checkpoint(folder: Option<&Path>) -> Result<(State, Written), OpenError> {
+    let Some(folder) = folder else { return Ok((State::new(), Written::default())) };
     let failed = |error| OpenError::Io(format!("cannot list {}: {error}", folder.display()));
     let Some(path) = archive::newest(folder).map_err(failed)? else {
-        return Ok((State::new(), 0));
+        return Ok((State::new(), Written::default()));
     };
-    let bytes = path.metadata().map_err(failed)?.len();
-    Ok((archive::read(&path)?, bytes))
+    let file = path.metadata().map_err(failed)?;
+    let at = file.modified().ok().map(timestamp);
+    let state = archive::read(&path)?;
+    let written =
+        Written { position: state.position(), bytes: file.len(), at, ..Written::default() };
+    Ok((state, written))
 }
 
 /// Claims the next epoch: a plain append, tried at the tail until it is ours.

@@ -19,7 +19,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(200);
 impl Writer {
     /// Somebody else's entry stands in the slot: apply it, and offer our commands again.
     pub(crate) fn lost(&mut self, offer: Offer, theirs: &Entry, bytes: u64) {
-        self.apply(offer.slot, theirs, bytes);
+        self.apply(offer.slot, theirs, bytes, None);
         self.offer_again(offer);
     }
 
@@ -78,7 +78,8 @@ impl Writer {
         };
         self.in_flight.push_front(later.boxed());
         let (waiters, load) = (Vec::new(), Load::default());
-        self.offers.push_front(Offer { slot, entry, waiters, load, bytes });
+        let since = self.shared.clock.monotonic();
+        self.offers.push_front(Offer { slot, entry, waiters, load, bytes, since });
     }
 
     /// The journal will take nothing more from us: answer everybody, and end.

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::lease::LeaseClock;
+use crate::observer::Observer;
 use crate::options::Options;
 use crate::vitals::Status;
 
@@ -25,5 +26,6 @@ pub(crate) struct Shared {
     /// Whether the next NOSPACE alarm is ours and not a client's.
     pub(crate) raising_alarm: AtomicBool,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) options: Options,
 }

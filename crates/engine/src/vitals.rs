@@ -1,6 +1,8 @@
 //! Vitals: the few numbers about the machine that others ask for all the time, kept outside it.
 
-use state::{Alarm, Epoch, MemberId, Position, Revision, State};
+use std::time::Duration;
+
+use state::{Alarm, Epoch, MemberId, Position, Revision, State, Timestamp};
 
 /// How the engine stands.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,16 @@ pub struct Status {
     pub appended_bytes: u64,
     /// Position of the newest durable checkpoint.
     pub checkpoint: Position,
+    /// When it was written; none, if there is none.
+    pub checkpoint_at: Option<Timestamp>,
+    /// Its size.
+    pub checkpoint_bytes: u64,
+    /// What recovery took at start.
+    pub recovery: Duration,
+    /// Leases whose end was proposed because their time was up, since the start.
+    pub leases_expired: u64,
+    /// Revisions that compaction has still to look at.
+    pub compaction_left: u64,
 }
 
 impl Status {
@@ -48,6 +60,7 @@ impl Status {
         let sizes = state.sizes();
         self.allocated_bytes = sizes.allocated;
         self.in_use_bytes = sizes.in_use;
+        self.compaction_left = state.compaction_left();
         if !state.alarms().eq(self.alarms.iter().copied()) {
             self.alarms = state.alarms().collect();
         }

@@ -14,9 +14,10 @@ use journal::{Journal, Slot};
 use state::{Command, Entry, Epoch, Outcome, Position, Reply, State};
 use tokio::time::MissedTickBehavior;
 
-use crate::archive::Archivist;
+use crate::archive::{Archivist, Written};
 use crate::backlog::{Backlog, Batch, is_compaction};
 use crate::inbox::Question;
+use crate::observer::{Applied, Checkpointed};
 use crate::offer::{Offer, Settled, settle};
 use crate::quota::Quota;
 use crate::shared::Shared;
@@ -46,6 +47,10 @@ pub(crate) struct Writer {
     pub(crate) offers: VecDeque<Offer>,
     pub(crate) in_flight: FuturesOrdered<BoxFuture<'static, Settled>>,
     pub(crate) next_slot: Slot,
+    /// When the writer learnt of what it is applying.
+    learnt: Duration,
+    /// When the compaction that is being carried out was ordered.
+    compacting: Option<Duration>,
 }
 
 impl Writer {
@@ -72,6 +77,8 @@ impl Writer {
             offers: VecDeque::new(),
             in_flight: FuturesOrdered::new(),
             next_slot,
+            learnt: Duration::ZERO,
+            compacting: None,
         }
     }
 
@@ -150,6 +157,7 @@ impl Writer {
         self.next_slot = slot.next();
         let body = entry.encode();
         let bytes = body.len() as u64;
+        let since = self.shared.clock.monotonic();
         let mut settle = settle(Arc::clone(&self.journal), slot, body);
         // Polled at once, and not only when we come round: until then nothing has been asked of the journal.
         let settle = match (&mut settle).now_or_never() {
@@ -158,7 +166,7 @@ impl Writer {
         };
         self.in_flight.push_back(settle);
         let Batch { waiters, load, .. } = batch;
-        self.offers.push_back(Offer { slot, entry, waiters, load, bytes });
+        self.offers.push_back(Offer { slot, entry, waiters, load, bytes, since });
     }
 
     /// The entry that makes us the writer again after somebody else has claimed the journal.
@@ -172,6 +180,7 @@ impl Writer {
 
     fn settled(&mut self, settled: Settled) {
         let Some(offer) = self.offers.pop_front() else { return };
+        self.learnt = self.shared.clock.monotonic();
         match settled {
             Settled::Won => {
                 // The next batch goes out before this one is applied: the journal never waits for us.
@@ -189,7 +198,8 @@ impl Writer {
 
     /// Our batch is durable: apply, publish, reply.
     fn won(&mut self, mut offer: Offer) {
-        let outcomes = self.apply(offer.slot, &offer.entry, offer.bytes);
+        let append = self.learnt.saturating_sub(offer.since);
+        let outcomes = self.apply(offer.slot, &offer.entry, offer.bytes, Some(append));
         assert_eq!(outcomes.len(), offer.entry.commands.len());
         if matches!(outcomes.first(), Some(Outcome { result: Ok(Reply::Void), .. })) {
             // Nothing took effect: the same commands go into a later slot.
@@ -212,12 +222,20 @@ impl Writer {
     }
 
     /// Takes an entry that is durable, ours or another's, and shows what came of it.
-    pub(crate) fn apply(&mut self, slot: Slot, entry: &Entry, bytes: u64) -> Vec<Outcome> {
+    pub(crate) fn apply(
+        &mut self,
+        slot: Slot,
+        entry: &Entry,
+        bytes: u64,
+        append: Option<Duration>,
+    ) -> Vec<Outcome> {
         let position = Position(slot.0);
         self.archivist.appended(bytes);
         if entry.commands.iter().any(is_compaction) {
             self.hub.before_compaction(Arc::clone(&self.shared.published.borrow()));
+            self.compacting = Some(self.learnt);
         }
+        let begun = self.shared.clock.monotonic();
         let outcomes = self.state.apply(position, entry);
         self.note_leases(&entry.commands, &outcomes);
         self.quota.applied(&self.shared.raising_alarm, &entry.commands, &outcomes);
@@ -233,6 +251,15 @@ impl Writer {
             assert!(status.applied <= status.durable, "applied never runs ahead of durable");
         }
         self.shared.published.send_replace(Arc::new(self.state.view()));
+        let ended = self.shared.clock.monotonic();
+        self.shared.observer.applied(&Applied {
+            commands: &entry.commands,
+            outcomes: &outcomes,
+            bytes,
+            append,
+            lag: ended.saturating_sub(self.learnt),
+            apply: ended.saturating_sub(begun),
+        });
         outcomes
     }
 
@@ -272,9 +299,15 @@ impl Writer {
     /// One step of what compaction has left to do, and what that makes room for.
     fn maintain(&mut self) {
         if self.state.needs_maintenance() {
+            let begun = self.shared.clock.monotonic();
             let more = self.state.maintain(MAINTAIN_STEP);
+            let ended = self.shared.clock.monotonic();
+            self.shared.observer.compaction_step(ended.saturating_sub(begun));
             if more {
                 return;
+            }
+            if let Some(ordered) = self.compacting.take() {
+                self.shared.observer.compacted(ended.saturating_sub(ordered));
             }
             self.observe();
         }
@@ -292,7 +325,9 @@ impl Writer {
         let now = self.shared.clock.monotonic();
         // Only the writer proposes the end of a lease.
         if self.epoch == self.state.epoch() {
-            for id in self.shared.leases.take_due(now) {
+            let due = self.shared.leases.take_due(now);
+            self.shared.status.lock().leases_expired += due.len() as u64;
+            for id in due {
                 self.backlog.propose(Command::LeaseRevoke { id });
             }
         }
@@ -314,12 +349,17 @@ impl Writer {
         }
     }
 
-    fn archived(&mut self, done: Result<Position, String>) {
+    fn archived(&mut self, done: Result<Written, String>) {
         match done {
-            Ok(position) => {
+            Ok(Written { position, bytes, took, sync, .. }) => {
                 assert!(position <= self.state.position(), "a checkpoint of what is yet to come");
-                self.shared.status.lock().checkpoint = position;
-                tracing::info!(%position, "checkpoint is durable");
+                self.shared.observer.checkpointed(&Checkpointed { took, sync });
+                let mut status = self.shared.status.lock();
+                status.checkpoint = position;
+                status.checkpoint_at = Some(self.shared.clock.wall());
+                status.checkpoint_bytes = bytes;
+                drop(status);
+                tracing::info!(%position, bytes, ?took, "checkpoint is durable");
             }
             Err(error) => tracing::error!(%error, "checkpoint failed, will be tried again"),
         }

@@ -11,5 +11,5 @@ mod memory;
 
 pub use contract::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};
 pub use faulty::Faulty;
-pub use file::{FileJournal, FileOptions, Opening};
+pub use file::{FileJournal, FileOptions, Flush, Opening};
 pub use memory::MemoryJournal;

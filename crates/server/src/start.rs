@@ -16,6 +16,8 @@ use state::MemberId;
 use crate::config::{AutoCompaction, Config, Identity as Ids, InitialClusterState, Url};
 use crate::grpc;
 use crate::http::Access;
+use crate::observe::metrics::Settings;
+use crate::observe::store::StoreMetrics;
 use crate::rpc::{Identity, Limits, Services};
 use crate::serve::{Listener, Parts};
 
@@ -65,7 +67,13 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
     let ids = open_directory(config)?;
     // With --auto-tls it writes into the directory, which is ours only now.
     let listeners = listen::furnish(config, bound)?;
-    let options = FileOptions { on_fault: Arc::new(journal_failed), ..FileOptions::default() };
+    let metrics = Arc::new(Services::metrics(observed(config)));
+    let store = Arc::clone(&metrics.store);
+    let options = FileOptions {
+        on_fault: Arc::new(journal_failed),
+        on_flush: Arc::new(move |flush| store.flushed(flush)),
+        ..FileOptions::default()
+    };
     let (journal, opening) =
         FileJournal::open(&config.data_dir, options).map_err(|e| StartError(e.to_string()))?;
     if let Some(cut) = &opening.cut {
@@ -77,10 +85,11 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         checkpoints: Some(config.data_dir.join("checkpoints")),
         clock: Arc::new(SystemClock::new()),
         member: MemberId(ids.member_id),
+        observer: Arc::<StoreMetrics>::clone(&metrics.store),
         options: engine_options(config),
     };
     let (engine, tasks) = Engine::open(engine).await.map_err(|e| StartError(e.to_string()))?;
-    let services = Services::new(engine.clone(), identity(config, ids), limits(config));
+    let services = Services::new(engine.clone(), identity(config, ids), limits(config), metrics);
     let access = Access::new(&config.host_whitelist, &config.cors);
     let parts = Parts { services, settings: settings(config), access, drain: DRAIN };
     Ok(Member { engine, tasks, parts, listeners })
@@ -170,6 +179,14 @@ fn limits(config: &Config) -> Limits {
         max_request_bytes: clamp(config.max_request_bytes.0),
         max_txn_ops: clamp(config.max_txn_ops),
         min_lease_ttl: config.min_lease_ttl_seconds,
+        warn_request_after: config.warning_unary_request_duration,
+    }
+}
+
+fn observed(config: &Config) -> Settings {
+    Settings {
+        extensive: config.metrics_extensive,
+        warn_apply_after: config.warning_apply_duration,
     }
 }
 

@@ -182,6 +182,12 @@ impl State {
         self.keyspace.mvcc.needs_maintenance()
     }
 
+    /// Revisions that compaction has still to look at.
+    #[must_use]
+    pub fn compaction_left(&self) -> u64 {
+        self.keyspace.mvcc.compaction_left()
+    }
+
     /// How much room the keys take.
     #[must_use]
     pub fn sizes(&self) -> Sizes {

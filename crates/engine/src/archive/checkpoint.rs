@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use state::{Image, ImageLoader, Position, State};
@@ -19,8 +20,9 @@ const SYNC_EVERY: usize = 4 << 20;
 /// A block larger than this was not written by us.
 const MAX_BLOCK: u32 = 1 << 30;
 
-/// Writes `image` to `folder`; on return it is durable under its final name. The size of the file.
-pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<u64> {
+/// Writes `image` to `folder`; on return it is durable under its final name. The size of the
+/// file, and what its last sync took.
+pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<(u64, Duration)> {
     fs::create_dir_all(folder)?;
     let target = folder.join(format!("{:020}{SUFFIX}", image.position().0));
     let unfinished = target.with_extension("unfinished");
@@ -36,11 +38,13 @@ pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<u64> {
         }
     }
     write_block(&mut file, &[])?;
+    let begun = Instant::now();
     file.sync_all()?;
+    let sync = begun.elapsed();
     let bytes = file.metadata()?.len();
     fs::rename(&unfinished, &target)?;
     File::open(folder)?.sync_all()?;
-    Ok(bytes)
+    Ok((bytes, sync))
 }
 
 /// Length, checksum, bytes. An empty block is the end.

@@ -7,10 +7,10 @@ mod checkpoint;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use journal::{Journal, Slot};
-use state::{Image, Position, State};
+use state::{Image, Position, State, Timestamp};
 use tokio::sync::oneshot;
 
 pub(crate) use checkpoint::{newest, position_of, read};
@@ -24,6 +24,12 @@ pub(crate) struct Written {
     pub(crate) position: Position,
     /// Of the file.
     pub(crate) bytes: u64,
+    /// When, if it was there at start.
+    pub(crate) at: Option<Timestamp>,
+    /// What writing it took, if that was done since the start.
+    pub(crate) took: Duration,
+    /// And of that, the last sync of the file.
+    pub(crate) sync: Duration,
 }
 
 /// See the module.
@@ -101,7 +107,7 @@ impl Archivist {
     }
 
     /// The end of the job under way; never, if there is none.
-    pub(crate) async fn finished(&mut self) -> Result<Position, String> {
+    pub(crate) async fn finished(&mut self) -> Result<Written, String> {
         let Some(job) = &mut self.job else { return std::future::pending().await };
         let done = job.await.unwrap_or_else(|_| Err("the checkpoint's thread died".to_owned()));
         self.job = None;
@@ -118,7 +124,7 @@ impl Archivist {
                 self.failed = true;
             }
         }
-        done.map(|written| written.position)
+        done
     }
 
     /// Waits for a job under way, so that no thread writes to the folder after we are gone.
@@ -137,13 +143,15 @@ fn checkpoint_and_trim(
     journal: &dyn Journal,
 ) -> Result<Written, String> {
     let position = image.position();
-    let bytes = checkpoint::write(folder, image).map_err(|error| error.to_string())?;
+    let begun = Instant::now();
+    let (bytes, sync) = checkpoint::write(folder, image).map_err(|error| error.to_string())?;
+    let took = begun.elapsed();
     // What cannot be removed now is removed after the next checkpoint.
     trim_behind(folder, position, journal)?;
     if let Err(error) = checkpoint::forget_before(folder, position) {
         tracing::warn!(%error, "cannot remove older checkpoints");
     }
-    Ok(Written { position, bytes })
+    Ok(Written { position, bytes, took, sync, at: None })
 }
 
 /// Forgets the slots that the checkpoint at `position` covers; the journal keeps every slot after it.

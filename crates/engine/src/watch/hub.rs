@@ -50,6 +50,8 @@ pub struct Counts {
     pub events_sent: u64,
     /// Events that wait to be taken.
     pub pending: u64,
+    /// Up to which revision events have been handed out.
+    pub seen: Revision,
 }
 
 impl Hub {
@@ -106,6 +108,7 @@ impl Hub {
             slow_watchers: registry.slow_watchers(),
             events_sent: self.shared.tally.sent.load(Ordering::Relaxed),
             pending: self.shared.tally.pending.load(Ordering::Relaxed),
+            seen: registry.seen(),
         }
     }
 }

@@ -59,6 +59,7 @@ impl Node {
             checkpoints,
             clock: Arc::<HandClock>::clone(&clock),
             member: MemberId(1),
+            observer: Arc::new(()),
             options,
         };
         let (engine, tasks) = Engine::open(parts).await?;

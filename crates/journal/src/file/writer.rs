@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use super::FileOptions;
 use super::answers::Answers;
 use super::disk::{BLOCK, Disk, DiskFile};
+use super::flush::Flush;
 use super::frame::{self, Head, Kind, MAX_BODY};
 use super::layout::{self, Layout};
 use super::queue::{Offer, Queue, Request, SealReply, Taken};
@@ -343,7 +344,10 @@ impl Writer {
     fn flush(&mut self) {
         if !self.frames.is_empty() && self.broken.is_none() {
             match self.write() {
-                Ok(()) => self.publish(),
+                Ok(flush) => {
+                    self.publish();
+                    (self.start.options.on_flush)(&flush);
+                }
                 Err(error) => {
                     let path = self.path.display();
                     self.fail(format!("writing {path} at byte {}: {error}", self.end));
@@ -356,13 +360,22 @@ impl Writer {
     }
 
     /// Writes whole blocks: the first begins with what stands there, zeros fill up the last.
-    fn write(&mut self) -> io::Result<()> {
+    fn write(&mut self) -> io::Result<Flush> {
         let (block, used) = (self.block(), self.buffer.len());
+        let begun = Instant::now();
         let room = (self.size - block) as usize;
         self.buffer.resize(used.next_multiple_of(BLOCK as usize).min(room), 0);
         self.file.write_at(block, &self.buffer)?;
         self.buffer.truncate(used);
-        self.file.sync()
+        let written = Instant::now();
+        self.file.sync()?;
+        Ok(Flush {
+            durable: Slot(self.next.0 - 1),
+            records: self.frames.iter().filter(|(head, _)| head.kind == Kind::Record).count(),
+            bytes: block + used as u64 - self.end,
+            write: written - begun,
+            sync: written.elapsed(),
+        })
     }
 
     fn publish(&mut self) {

@@ -24,6 +24,7 @@ pub(crate) fn options() -> FileOptions {
         mark_after: Duration::from_secs(3600),
         retry_full: Duration::ZERO,
         on_fault: Arc::new(|what| panic!("the disk failed: {what}")),
+        ..FileOptions::default()
     }
 }
 

@@ -44,6 +44,11 @@ impl std::fmt::Display for Span {
     }
 }
 
+/// A duration as etcd's log writes it.
+pub(crate) fn go_duration(duration: std::time::Duration) -> String {
+    Span(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)).to_string()
+}
+
 const UNITS: [(&str, i64); 8] = [
     ("ns", 1),
     ("us", 1_000),

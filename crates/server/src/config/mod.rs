@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use compaction::AutoCompaction;
+pub(crate) use duration::go_duration;
 pub use identity::Identity;
 pub use invocation::{Invocation, from_process, this_process};
 pub use log::{LogFormat, LogLevel, LogOutput, LogSettings};
@@ -106,6 +107,12 @@ pub struct Config {
     pub cors: Vec<String>,
     /// Listen with SO_REUSEPORT.
     pub socket_reuse_port: bool,
+    /// `--metrics extensive`: the duration of every call is measured.
+    pub metrics_extensive: bool,
+    /// Applying and reading that takes longer is logged.
+    pub warning_apply_duration: Duration,
+    /// Requests that take longer are logged.
+    pub warning_unary_request_duration: Duration,
     /// TLS towards clients; there, if any listener asks for it.
     pub tls: Option<Tls>,
 }

@@ -73,6 +73,12 @@ fn build(
         host_whitelist: flags.list("host-whitelist"),
         cors: flags.list("cors"),
         socket_reuse_port: flags.switch("socket-reuse-port"),
+        metrics_extensive: flags.text("metrics") == "extensive",
+        // As in etcd, zero and less log every request.
+        warning_apply_duration: flags.positive("warning-apply-duration").unwrap_or_default(),
+        warning_unary_request_duration: flags
+            .positive("warning-unary-request-duration")
+            .unwrap_or_default(),
         tls: None,
     })
 }
@@ -273,7 +279,6 @@ fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
 /// Whether a value needs no line: it asks for what happens anyway, or has lines of its own.
 fn speaks_for_itself(flags: &Flags, name: &str) -> bool {
     match name {
-        "metrics" => flags.text(name) != "extensive",
         "feature-gates" => !flags.gates(name).is_empty(),
         _ => false,
     }

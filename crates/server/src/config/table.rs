@@ -260,7 +260,7 @@ const AUTHENTICATION: &[Flag] = &[
 
 const MONITORING: &[Flag] = &[
     later("enable-pprof", Bool, "false", "profiles under /debug/pprof/"),
-    later("metrics", Text, "basic", "the histograms of every gRPC call, which 'extensive' adds"),
+    used("metrics", Text, "basic", "basic, or extensive: the duration of every gRPC call as well."),
     used(
         "listen-metrics-urls",
         Urls,
@@ -281,11 +281,11 @@ const LOGGING: &[Flag] = &[
     used("log-format", Text, "json", "json or console."),
     later("enable-log-rotation", Bool, "false", ROTATION),
     later("log-rotation-config-json", Text, ROTATION_DEFAULT, ROTATION),
-    later(
+    used(
         "warning-unary-request-duration",
         Duration,
         "300ms",
-        "a log line for each request that takes longer",
+        "Requests that take longer are logged.",
     ),
 ];
 
@@ -313,11 +313,11 @@ const FEATURES: &[Flag] = &[
         "10m",
         "Between progress notices on a silent watch.",
     ),
-    later(
+    used(
         "warning-apply-duration",
         Duration,
         "100ms",
-        "a log line for each command that applies for longer",
+        "Applying and reading that takes longer is logged.",
     ),
     none("bootstrap-defrag-threshold-megabytes", Uint, "0", "there is nothing to defragment"),
     none("max-learners", Int, "1", "a replica that does not vote costs the writer nothing"),

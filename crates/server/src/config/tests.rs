@@ -287,7 +287,6 @@ fn experimental_spellings_mean_today_s_flags() {
         told,
         [
             "snapshot-catchup-entries",
-            "warning-apply-duration",
             "feature-gates CompactHashCheck",
             "feature-gates InitialCorruptCheck",
             "feature-gates StopGRPCServiceOnDefrag",
@@ -355,15 +354,12 @@ fn a_flag_that_does_nothing_is_told_once_with_what_it_comes_to() {
         ("--unsafe-no-fsync", "the journal is always synced"),
         ("--feature-gates=", "none changes what Meridian does"),
         ("--feature-gates=AllBeta=true", "none of which changes anything here"),
-        ("--warning-apply-duration=1s", "not yet in effect: a log line for each command"),
-        ("--warning-unary-request-duration=1s", "not yet in effect: a log line for each request"),
-        ("--metrics=extensive", "not yet in effect: the histograms of every gRPC call"),
     ] {
         let notices = told_of(arg);
         assert_eq!(notices.len(), 1, "{arg}: {notices:?}");
         assert!(!notices[0].is_warning && notices[0].text.contains(text), "{notices:?}");
     }
-    for plain in ["--host-whitelist=b,a", "--cors=http://a:1", "--metrics=basic"] {
+    for plain in ["--host-whitelist=b,a", "--cors=http://a:1", "--metrics=extensive"] {
         assert_eq!(told_of(plain), [], "{plain}");
     }
     let names = config(&["--host-whitelist=b,a", "--cors=http://a:1"]);
@@ -373,6 +369,12 @@ fn a_flag_that_does_nothing_is_told_once_with_what_it_comes_to() {
     );
     let anybody = config(&[]);
     assert_eq!((anybody.host_whitelist, anybody.cors), (vec!["*".into()], vec!["*".into()]));
+    let asked = |args: &[&str]| served(run(args, &[], None)).0;
+    let extensive = asked(&["--metrics=extensive", "--warning-apply-duration=-1s"]);
+    assert!(extensive.metrics_extensive && extensive.warning_apply_duration.is_zero());
+    let basic = asked(&["--metrics=x", "--warning-unary-request-duration=1s"]);
+    assert!(!basic.metrics_extensive && basic.warning_apply_duration.as_millis() == 100);
+    assert_eq!(basic.warning_unary_request_duration.as_secs(), 1);
     let notices = told_of("--metrics=x");
     assert_eq!((about(&notices), notices[0].is_warning), (vec!["metrics"], true));
 }

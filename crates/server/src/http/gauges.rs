@@ -4,6 +4,7 @@ use engine::Status;
 
 use crate::observe::exposition::Type::{Counter, Gauge};
 use crate::observe::exposition::{Exposition, Labels};
+use crate::observe::histogram::Histogram;
 use crate::observe::process;
 use crate::rpc::Services;
 use crate::rpc::maintenance::ETCD_VERSION;
@@ -15,6 +16,7 @@ pub(super) fn metrics(services: &Services) -> String {
     standing(services, &mut out);
     store(services, &mut out);
     watches(services, &mut out);
+    absent(&mut out);
     services.metrics.expose(&mut out);
     process::expose(&mut out, services.metrics.started);
     out.finish()
@@ -39,6 +41,43 @@ fn identity(services: &Services, out: &mut Exposition) {
     named(out, "etcd_cluster_version", help, &[("cluster_version", "3.7")]);
     let name = "meridian_build_info";
     named(out, name, "Which Meridian this is.", &[("version", env!("CARGO_PKG_VERSION"))]);
+    let help = "The peers that are known: of a single member, itself.";
+    let name = "etcd_network_known_peers";
+    named(out, name, help, &[("Local", &id), ("Remote", &id)]);
+}
+
+/// What does not happen to a single member, of etcd or here, and what has nothing to do here. The
+/// series are there because dashboards and alerts read an absent series as a broken one.
+fn absent(out: &mut Exposition) {
+    let never = [
+        ("etcd_server_heartbeat_send_failures_total", Counter, "Heartbeats: there are none."),
+        ("etcd_server_learner_promote_successes", Counter, "Learners: there are none."),
+        ("etcd_server_snapshot_apply_in_progress_total", Gauge, "No other member sends snapshots."),
+        ("etcd_server_slow_read_indexes_total", Counter, "A read waits for nobody."),
+        ("etcd_disk_defrag_inflight", Gauge, "Defragmentation has nothing to do."),
+        ("etcd_debugging_auth_revision", Gauge, "The current revision of auth store."),
+    ];
+    for (name, kind, help) in never {
+        let value = u8::from(name == "etcd_debugging_auth_revision");
+        out.single(name, kind, help, value);
+    }
+    let latency = || Histogram::seconds(0.001, 14);
+    let histograms = [
+        ("etcd_snap_db_fsync_duration_seconds", "No other member sends snapshots.", latency()),
+        (
+            "etcd_snap_db_save_total_duration_seconds",
+            "No other member sends snapshots.",
+            Histogram::seconds(0.1, 10),
+        ),
+        (
+            "etcd_disk_backend_snapshot_duration_seconds",
+            "Snapshots sent to clients; a later version has them.",
+            Histogram::seconds(0.01, 17),
+        ),
+    ];
+    for (name, help, histogram) in histograms {
+        out.lone_histogram(name, help, &histogram);
+    }
 }
 
 fn standing(services: &Services, out: &mut Exposition) {
@@ -48,11 +87,6 @@ fn standing(services: &Services, out: &mut Exposition) {
     let gauges = [
         ("etcd_server_has_leader", "Whether or not a leader exists.", u64::from(has_leader)),
         ("etcd_server_is_leader", "Whether or not this member is a leader.", u64::from(is_leader)),
-        (
-            "etcd_server_leader_changes_seen_total",
-            "The number of leader changes seen.",
-            u64::from(has_leader),
-        ),
         ("etcd_server_is_learner", "Whether or not this member is a learner.", 0),
         (
             "etcd_server_proposals_pending",
@@ -62,7 +96,7 @@ fn standing(services: &Services, out: &mut Exposition) {
         (
             "etcd_server_proposals_committed_total",
             "The total number of consensus proposals committed.",
-            status.durable.0,
+            status.durable.0.max(services.metrics.store.durable()),
         ),
         (
             "etcd_server_proposals_applied_total",
@@ -90,15 +124,54 @@ fn standing(services: &Services, out: &mut Exposition) {
     for (name, help, value) in gauges {
         out.single(name, Gauge, help, value);
     }
+    let name = "etcd_server_leader_changes_seen_total";
+    out.single(name, Counter, "The number of leader changes seen.", has_leader);
     journal(&status, out);
+    lags(services, &status, out);
     alarms(&status, out);
+}
+
+/// How far what follows the journal is behind it.
+fn lags(services: &Services, status: &Status, out: &mut Exposition) {
+    let durable = status.durable.0.max(services.metrics.store.durable());
+    let seen = services.engine.watch_counts().seen;
+    let revision = services.engine.view().revision();
+    let gauges = [
+        (
+            "meridian_apply_lag_entries",
+            "Entries of the journal that are durable and not applied.",
+            durable - status.applied.0,
+        ),
+        (
+            "meridian_watch_lag_revisions",
+            "Revisions that are published and not handed to the watches.",
+            revision.0.saturating_sub(seen.0).unsigned_abs(),
+        ),
+        (
+            "meridian_compaction_remaining_revisions",
+            "Revisions that compaction has still to look at.",
+            status.compaction_left,
+        ),
+        ("meridian_checkpoint_bytes", "Size of the newest checkpoint.", status.checkpoint_bytes),
+    ];
+    for (name, help, value) in gauges {
+        out.single(name, Gauge, help, value);
+    }
+    let seconds = |at: state::Timestamp| at.0 as f64 / 1e3;
+    let name = "meridian_checkpoint_time_seconds";
+    let help = "When the newest checkpoint was written, in unix time; 0 if there is none.";
+    out.single(name, Gauge, help, status.checkpoint_at.map_or(0.0, seconds));
+    let name = "meridian_recovery_duration_seconds";
+    out.single(name, Gauge, "What recovery took at start.", status.recovery.as_secs_f64());
+    let name = "etcd_debugging_server_lease_expired_total";
+    out.single(name, Counter, "The total number of expired leases.", status.leases_expired);
 }
 
 fn journal(status: &Status, out: &mut Exposition) {
     let counters = [
         (
-            "etcd_disk_wal_write_bytes_total",
-            "Total number of bytes written in WAL.",
+            "meridian_journal_body_bytes_total",
+            "Bytes of entries appended to the journal, their frames left out.",
             status.appended_bytes,
         ),
         ("meridian_journal_batches_total", "Batches appended to the journal.", status.batches),

@@ -73,6 +73,7 @@ pub(super) fn find(path: &str) -> Option<Checks> {
 
 /// Runs checks: `ok`, or what failed.
 pub(super) async fn run(services: &Services, checks: Checks, query: &Query<'_>) -> Response<Bytes> {
+    warn_of_unknown(checks, query);
     let mut healthy = true;
     let mut report = String::new();
     for check in checks.checks {
@@ -99,6 +100,19 @@ pub(super) async fn run(services: &Services, checks: Checks, query: &Query<'_>) 
     let sniff = HeaderValue::from_static("nosniff");
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, sniff);
     response
+}
+
+/// What cannot be left out, since there is no such check, changes nothing.
+fn warn_of_unknown(checks: Checks, query: &Query<'_>) {
+    let known = |name: &str| checks.checks.iter().any(|check| check.name() == name);
+    let missing = query.all("exclude").filter(|name| !name.is_empty() && !known(name));
+    let missing: Vec<String> = missing.map(|name| format!("{name:?}")).collect();
+    if !missing.is_empty() && !checks.single {
+        tracing::warn!(
+            "missing-health-checks" = missing.join(","),
+            "some health checks cannot be excluded"
+        );
+    }
 }
 
 /// `/health`: one word, and the reason if it is a bad one.

@@ -64,15 +64,20 @@ impl Pages {
 
     async fn of(&self, request: &Request<Incoming>) -> Response<Bytes> {
         let uri = request.uri();
-        let query = Query::parse(uri.query().unwrap_or_default());
-        self.page(request.method(), uri.path(), query).await
+        let query = uri.query().unwrap_or_default();
+        if let Some(clean) = cleaned(uri.path()) {
+            return redirect(request.method(), &clean, query);
+        }
+        self.page(request.method(), uri.path(), Query::parse(query)).await
     }
 
     /// Answers on a listener for metrics, which has those and the health pages, for any origin.
     pub(crate) async fn answer_metrics(&self, request: Request<Incoming>) -> Response<Bytes> {
         match request.uri().path() {
             "/metrics" | "/health" => self.of(&request).await,
-            path if health::find(path).is_some() => self.of(&request).await,
+            path if health::find(path).is_some() || cleaned(path).is_some() => {
+                self.of(&request).await
+            }
             _ => error(StatusCode::NOT_FOUND, "404 page not found"),
         }
     }
@@ -128,6 +133,40 @@ fn error(status: StatusCode, text: &str) -> Response<Bytes> {
     response
 }
 
+/// The path without what Go's router takes out of it, if there is any of that: empty and `.`
+/// segments, and each `..` with what stands before it.
+fn cleaned(path: &str) -> Option<String> {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            other => kept.push(other),
+        }
+    }
+    let slash = if path.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+    let clean = format!("/{}{slash}", kept.join("/"));
+    (clean != path).then_some(clean)
+}
+
+/// To where a path is that is written in another way.
+fn redirect(method: &Method, path: &str, query: &str) -> Response<Bytes> {
+    let mark = if query.is_empty() { "" } else { "?" };
+    let target = format!("{path}{mark}{query}");
+    let mut response = Response::default();
+    if *method == Method::GET || *method == Method::HEAD {
+        let shown = target.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let shown = shown.replace('"', "&#34;").replace('\'', "&#39;");
+        let body = format!("<a href=\"{shown}\">Temporary Redirect</a>.\n\n");
+        response = page(StatusCode::OK, "text/html; charset=utf-8", body);
+    }
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    if let Ok(target) = HeaderValue::from_str(&target) {
+        response.headers_mut().insert(header::LOCATION, target);
+    }
+    response
+}
+
 fn not_allowed() -> Response<Bytes> {
     let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
@@ -138,4 +177,25 @@ fn later() -> Response<Bytes> {
     let body = "{\"code\":12,\"message\":\"meridian: the JSON gateway is not implemented yet: \
                 a later version has it\"}";
     page(StatusCode::NOT_IMPLEMENTED, JSON, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cleaned;
+
+    #[test]
+    fn paths_are_cleaned_as_go_does() {
+        for (path, clean) in [
+            ("//livez", "/livez"),
+            ("/livez//a", "/livez/a"),
+            ("/readyz/../livez", "/livez"),
+            ("/./livez/", "/livez/"),
+            ("/../..", "/"),
+        ] {
+            assert_eq!(cleaned(path).as_deref(), Some(clean), "{path}");
+        }
+        for path in ["/", "/livez", "/livez/", "/a/b.c", "/..a"] {
+            assert_eq!(cleaned(path), None, "{path}");
+        }
+    }
 }

@@ -26,6 +26,11 @@ impl<'a> Query<'a> {
         self.0.iter().find(|(key, _)| key == name).is_some_and(|(_, first)| first == value)
     }
 
+    /// All values of `name`.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| &**value)
+    }
+
     /// Whether one of the values of `name` is `value`.
     pub(super) fn holds(&self, name: &str, value: &str) -> bool {
         self.0.iter().any(|(key, one)| key == name && one == value)

@@ -239,7 +239,7 @@ fn quote(out: &mut String, text: &str) {
 }
 
 /// `2006-01-02T15:04:05.000000Z`, the time etcd writes on a machine that runs in UTC.
-fn timestamp(now: SystemTime) -> String {
+pub(crate) fn timestamp(now: SystemTime) -> String {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = date(days);

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
-use super::exposition::{Exposition, Histogram, Type};
+use super::exposition::{Exposition, Type};
+use super::histogram::{Histogram, Unit};
 use super::process::Started;
+use super::store::StoreMetrics;
 use crate::grpc::{Code, Kind, Status};
 
+/// The bounds of the histograms that `--metrics extensive` adds, in seconds.
+const HANDLING: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Client versions told apart; any more are counted together.
 const MAX_VERSIONS: usize = 16;
 
@@ -26,6 +30,24 @@ pub struct MethodName {
     pub timed: Option<&'static str>,
 }
 
+/// etcd shows the calls of these services only once there were any.
+const SHOWN_WHEN_CALLED: [&str; 2] = ["v3lockpb.Lock", "v3electionpb.Election"];
+
+/// What is measured, and when it is too much.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// `--metrics extensive`: the duration of every call.
+    pub extensive: bool,
+    /// `--warning-apply-duration`
+    pub warn_apply_after: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { extensive: false, warn_apply_after: Duration::from_millis(100) }
+    }
+}
+
 /// All counters of one server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -33,24 +55,18 @@ pub struct Metrics {
     sent_bytes: AtomicU64,
     received_bytes: AtomicU64,
     versions: RwLock<Vec<ClientVersion>>,
-    /// Operations carried out, those inside transactions included.
-    pub operations: Operations,
+    /// What the journal and the writer measure.
+    pub store: Arc<StoreMetrics>,
+    /// Commands that were ordered, or were to be, and whose outcome nobody learnt.
+    pub proposals_failed: AtomicU64,
+    /// Reads that could not be made linearizable.
+    pub read_indexes_failed: AtomicU64,
     /// Leases made, renewed and ended on request.
     pub leases: Leases,
     /// What the health pages said.
     pub health: Health,
     /// When the server began.
     pub started: Started,
-}
-
-/// See [`Metrics::operations`].
-#[derive(Debug, Default)]
-#[allow(missing_docs)]
-pub struct Operations {
-    pub puts: AtomicU64,
-    pub deletes: AtomicU64,
-    pub ranges: AtomicU64,
-    pub txns: AtomicU64,
 }
 
 /// See [`Metrics::leases`].
@@ -92,6 +108,7 @@ struct Counters {
     sent: AtomicU64,
     handled: [AtomicU64; Code::ALL.len()],
     took: Option<[Histogram; 2]>,
+    handling: Option<Histogram>,
 }
 
 #[derive(Debug)]
@@ -104,13 +121,15 @@ struct ClientVersion {
 impl Metrics {
     /// For these methods; a [`Meter`] names one by its place.
     #[must_use]
-    pub fn new(methods: impl Iterator<Item = MethodName>) -> Self {
+    pub fn new(methods: impl Iterator<Item = MethodName>, settings: Settings) -> Self {
         Self {
-            methods: methods.map(Counters::new).collect(),
+            methods: methods.map(|name| Counters::new(name, settings.extensive)).collect(),
             sent_bytes: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             versions: RwLock::default(),
-            operations: Operations::default(),
+            store: Arc::new(StoreMetrics::new(settings.warn_apply_after)),
+            proposals_failed: AtomicU64::new(0),
+            read_indexes_failed: AtomicU64::new(0),
             leases: Leases::default(),
             health: Health::default(),
             started: Started::now(),
@@ -137,6 +156,8 @@ impl Metrics {
     pub fn expose(&self, out: &mut Exposition) {
         self.expose_calls(out);
         self.expose_durations(out);
+        self.expose_handling(out);
+        self.store.expose(out);
         let totals = [
             (
                 "etcd_network_client_grpc_sent_bytes_total",
@@ -148,10 +169,12 @@ impl Metrics {
                 "bytes received from grpc clients",
                 &self.received_bytes,
             ),
-            ("etcd_mvcc_put_total", "puts seen by this member", &self.operations.puts),
-            ("etcd_mvcc_delete_total", "deletes seen by this member", &self.operations.deletes),
-            ("etcd_mvcc_range_total", "ranges seen by this member", &self.operations.ranges),
-            ("etcd_mvcc_txn_total", "txns seen by this member", &self.operations.txns),
+            ("etcd_server_proposals_failed_total", "failed proposals seen", &self.proposals_failed),
+            (
+                "etcd_server_read_indexes_failed_total",
+                "failed read indexes seen",
+                &self.read_indexes_failed,
+            ),
             ("etcd_debugging_lease_granted_total", "granted leases", &self.leases.granted),
             ("etcd_debugging_lease_renewed_total", "renewed leases", &self.leases.renewed),
             ("etcd_debugging_lease_revoked_total", "revoked leases", &self.leases.revoked),
@@ -181,7 +204,7 @@ impl Metrics {
         ];
         for (name, what, read) in counts {
             out.head(name, Type::Counter, &format!("Total number of {what}."));
-            for counters in &self.methods {
+            for counters in self.shown() {
                 out.value(name, &counters.name.labels(), read(counters).load(Relaxed));
             }
         }
@@ -189,7 +212,7 @@ impl Metrics {
         let help =
             "Total number of RPCs completed on the server, regardless of success or failure.";
         out.head(name, Type::Counter, help);
-        for counters in &self.methods {
+        for counters in self.shown() {
             let [method, service, kind] = counters.name.labels();
             for (code, count) in Code::ALL.iter().zip(&counters.handled) {
                 let labels = [("grpc_code", code.name()), method, service, kind];
@@ -211,6 +234,28 @@ impl Metrics {
                 }
             }
         }
+    }
+
+    fn expose_handling(&self, out: &mut Exposition) {
+        let name = "grpc_server_handling_seconds";
+        let help = "Response latency (seconds) of gRPC that had been application-level handled.";
+        if self.methods.iter().all(|counters| counters.handling.is_none()) {
+            return;
+        }
+        out.head(name, Type::Histogram, help);
+        for counters in self.shown() {
+            if let Some(histogram) = &counters.handling {
+                out.histogram(name, &counters.name.labels(), histogram);
+            }
+        }
+    }
+
+    /// The methods that are shown.
+    fn shown(&self) -> impl Iterator<Item = &Counters> {
+        self.methods.iter().filter(|counters| {
+            let called = counters.started.load(Relaxed) > 0;
+            called || !SHOWN_WHEN_CALLED.contains(&counters.name.service)
+        })
     }
 
     fn expose_clients(&self, out: &mut Exposition) {
@@ -270,8 +315,9 @@ impl MethodName {
 }
 
 impl Counters {
-    fn new(name: MethodName) -> Self {
-        let took = name.timed.map(|_| [(); 2].map(|()| Histogram::doubling(0.001, 14)));
+    fn new(name: MethodName, extensive: bool) -> Self {
+        let took = name.timed.map(|_| [(); 2].map(|()| Histogram::seconds(0.001, 14)));
+        let handling = extensive.then(|| Histogram::new(Unit::Seconds, HANDLING));
         Self {
             name,
             started: AtomicU64::new(0),
@@ -279,6 +325,7 @@ impl Counters {
             sent: AtomicU64::new(0),
             handled: [const { AtomicU64::new(0) }; Code::ALL.len()],
             took,
+            handling,
         }
     }
 }
@@ -348,8 +395,15 @@ impl Drop for Meter {
         let Some(began) = self.began else { return };
         let counters = self.counters();
         counters.handled[self.code as usize].fetch_add(1, Relaxed);
+        if counters.took.is_none() && counters.handling.is_none() {
+            return;
+        }
+        let elapsed = began.elapsed();
         if let Some(took) = &counters.took {
-            took[usize::from(self.code == Code::Ok)].observe(began.elapsed());
+            took[usize::from(self.code == Code::Ok)].observe(elapsed);
+        }
+        if let Some(handling) = &counters.handling {
+            handling.observe(elapsed);
         }
     }
 }

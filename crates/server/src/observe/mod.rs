@@ -1,7 +1,10 @@
 //! What the server tells of itself: metrics, logs, and its supervisor how far it is.
 
 pub mod exposition;
+pub mod histogram;
 pub mod logs;
 pub mod metrics;
 pub mod process;
+pub mod request;
+pub mod store;
 pub mod supervisor;

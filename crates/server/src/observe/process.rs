@@ -43,6 +43,16 @@ pub fn expose(out: &mut Exposition, started: Started) {
         let help = "Virtual memory size in bytes.";
         out.single("process_virtual_memory_bytes", Type::Gauge, help, virtual_bytes);
     }
+    if let Some(most) = limit("Max address space") {
+        let help = "Maximum amount of virtual memory available in bytes.";
+        out.single("process_virtual_memory_max_bytes", Type::Gauge, help, most);
+    }
+    if let Some((received, sent)) = network() {
+        let help = "Number of bytes received by the process over the network.";
+        out.single("process_network_receive_bytes_total", Type::Counter, help, received);
+        let help = "Number of bytes sent by the process over the network.";
+        out.single("process_network_transmit_bytes_total", Type::Counter, help, sent);
+    }
     if let Some(open) = open_descriptors() {
         let help = "Number of open file descriptors.";
         out.single("process_open_fds", Type::Gauge, help, open);
@@ -58,9 +68,27 @@ pub fn expose(out: &mut Exposition, started: Started) {
 /// How many descriptors the process may have open.
 #[must_use]
 pub fn descriptor_limit() -> Option<u64> {
+    limit("Max open files")
+}
+
+/// A soft limit; the largest number there is, if there is none.
+fn limit(name: &str) -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
-    line.split_whitespace().nth(3)?.parse().ok()
+    let rest = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    let soft = rest.split_whitespace().next()?;
+    if soft == "unlimited" { Some(u64::MAX) } else { soft.parse().ok() }
+}
+
+/// Bytes received and sent by the network that the process is in, all of whose processes share them.
+fn network() -> Option<(u64, u64)> {
+    let counts = fs::read_to_string("/proc/self/net/netstat").ok()?;
+    let mut lines = counts.lines().filter_map(|line| line.strip_prefix("IpExt:"));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let value = |wanted: &str| {
+        let place = names.split_whitespace().position(|name| name == wanted)?;
+        values.split_whitespace().nth(place)?.parse().ok()
+    };
+    Some((value("InOctets")?, value("OutOctets")?))
 }
 
 /// Raises the limit of descriptors to the most that the system allows this process, as Go's programs

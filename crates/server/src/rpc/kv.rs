@@ -1,12 +1,13 @@
 //! The KV service's writes: put, delete, transaction, compaction. Reads are in `range.rs`.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use bytes::Bytes;
 use state::{Command, Op, Outcome, Refusal, Reply, Revision, Txn, TxnReply};
 
 use super::{Services, decode, mismatched, reply, translate};
 use crate::grpc::{Payload, Status};
+use crate::observe::request;
 use crate::wire::etcdserverpb as pb;
 use pb::request_op::Request;
 
@@ -20,9 +21,8 @@ impl Services {
         self.admit(put_cost(&request)).await?;
         let command = Command::Put(translate::put(request)?);
         self.check_size(size)?;
-        let outcome = self.engine.commit(command).await?;
+        let outcome = self.commit(command).await?;
         let Reply::Put { prev_kv } = outcome.result? else { return Err(mismatched()) };
-        self.metrics.operations.puts.fetch_add(1, Relaxed);
         reply(&translate::put_reply(self.header(outcome.revision), prev_kv))
     }
 
@@ -30,11 +30,10 @@ impl Services {
         let size = message.len();
         let command = Command::DeleteRange(translate::delete_range(decode(message)?)?);
         self.check_size(size)?;
-        let outcome = self.engine.commit(command).await?;
+        let outcome = self.commit(command).await?;
         let Reply::DeleteRange { deleted, prev_kvs } = outcome.result? else {
             return Err(mismatched());
         };
-        self.metrics.operations.deletes.fetch_add(1, Relaxed);
         reply(&translate::delete_reply(self.header(outcome.revision), deleted, prev_kvs))
     }
 
@@ -47,11 +46,10 @@ impl Services {
             self.read_only(&txn, serializable).await?
         } else {
             self.check_size(size)?;
-            let Outcome { revision, result } = self.engine.commit(Command::Txn(txn)).await?;
+            let Outcome { revision, result } = self.commit(Command::Txn(txn)).await?;
             let Reply::Txn(answer) = result? else { return Err(mismatched()) };
             (revision, answer)
         };
-        self.metrics.operations.txns.fetch_add(1, Relaxed);
         reply(&translate::txn_reply(self.header(revision), answer))
     }
 
@@ -61,6 +59,7 @@ impl Services {
         txn: &Txn,
         serializable: bool,
     ) -> Result<(Revision, TxnReply), Status> {
+        let began = Instant::now();
         let view = self.read_view(serializable).await?;
         let ranges = txn.success.iter().chain(&txn.failure);
         let heavy = ranges.into_iter().any(|op| match op {
@@ -68,11 +67,16 @@ impl Services {
             _ => false,
         });
         let revision = view.revision();
-        if !heavy {
-            return Ok((revision, state::txn_read_only(&view, txn)?));
-        }
-        let txn = txn.clone();
-        let answer = super::range::aside(move || state::txn_read_only(&view, &txn)).await??;
+        let answer = if heavy {
+            let txn = txn.clone();
+            super::range::aside(move || state::txn_read_only(&view, &txn)).await?
+        } else {
+            state::txn_read_only(&view, txn)
+        };
+        let describe = || request::of_txn(txn);
+        self.was_read("read-only txn ", began, answer.is_ok(), describe, String::new);
+        let answer = answer?;
+        self.metrics.store.operations.txn(txn, &answer);
         Ok((revision, answer))
     }
 
@@ -81,7 +85,7 @@ impl Services {
         request: pb::CompactionRequest,
     ) -> Result<pb::CompactionResponse, Status> {
         let revision = Revision(request.revision);
-        let outcome = self.engine.commit(Command::Compact { revision }).await?;
+        let outcome = self.commit(Command::Compact { revision }).await?;
         if request.physical {
             self.engine.quiesce_compaction().await?;
         }

@@ -27,7 +27,7 @@ impl Services {
             chosen => chosen,
         };
         let ttl = request.ttl.max(self.limits.min_lease_ttl);
-        let outcome = self.engine.commit(Command::LeaseGrant { id, ttl }).await?;
+        let outcome = self.commit(Command::LeaseGrant { id, ttl }).await?;
         let Reply::LeaseGrant { id, ttl } = outcome.result? else { return Err(mismatched()) };
         self.metrics.leases.granted.fetch_add(1, Relaxed);
         let header = Some(self.header(outcome.revision));
@@ -39,7 +39,7 @@ impl Services {
         request: pb::LeaseRevokeRequest,
     ) -> Result<pb::LeaseRevokeResponse, Status> {
         let id = LeaseId(request.id);
-        let outcome = self.engine.commit(Command::LeaseRevoke { id }).await?;
+        let outcome = self.commit(Command::LeaseRevoke { id }).await?;
         let Reply::LeaseRevoke = outcome.result? else { return Err(mismatched()) };
         self.metrics.leases.revoked.fetch_add(1, Relaxed);
         Ok(pb::LeaseRevokeResponse { header: Some(self.header(outcome.revision)) })

@@ -1,5 +1,7 @@
 //! The Maintenance service: status, alarms, checksums. There is nothing to defragment here.
 
+use std::time::Instant;
+
 use state::{AlarmAction, AlarmType, Command, MemberId, Reply, Revision};
 
 use super::{Services, mismatched, range, translate};
@@ -50,7 +52,7 @@ impl Services {
         // Neither is anything done about no alarm in particular.
         let Some(alarm) = alarm else { return self.alarm_reply(Vec::new()) };
         let command = Command::Alarm { action, member: MemberId(request.member_id), alarm };
-        let outcome = self.engine.commit(command).await?;
+        let outcome = self.commit(command).await?;
         let Reply::Alarm(alarms) = outcome.result? else { return Err(mismatched()) };
         self.alarm_reply(alarms)
     }
@@ -70,24 +72,32 @@ impl Services {
 
     /// Space is given back as it becomes free, so there is nothing to do but say so as etcd does.
     pub(super) fn defragment(&self) -> pb::DefragmentResponse {
+        let began = Instant::now();
         tracing::info!("starting defragment");
         tracing::info!("finished defragment");
+        self.metrics.store.defragment.observe(began.elapsed());
         pb::DefragmentResponse { header: None }
     }
 
     pub(super) async fn hash(&self) -> Result<pb::HashResponse, Status> {
-        let hashed = self.hash_kv(pb::HashKvRequest { revision: 0 }).await?;
-        Ok(pb::HashResponse { header: hashed.header, hash: hashed.hash })
+        let began = Instant::now();
+        let view = self.engine.view();
+        let header = Some(self.header(view.revision()));
+        let hashed = range::aside(move || view.hash(Revision(0))).await??;
+        self.metrics.store.hash.observe(began.elapsed());
+        Ok(pb::HashResponse { header, hash: hashed.hash })
     }
 
     pub(super) async fn hash_kv(
         &self,
         request: pb::HashKvRequest,
     ) -> Result<pb::HashKvResponse, Status> {
+        let began = Instant::now();
         let view = self.engine.view();
         let header = Some(self.header(view.revision()));
         let revision = Revision(request.revision);
         let hashed = range::aside(move || view.hash(revision)).await??;
+        self.metrics.store.hash_revision.observe(began.elapsed());
         Ok(pb::HashKvResponse {
             header,
             hash: hashed.hash,

@@ -113,6 +113,7 @@ methods! {
     }
     "grpc.health.v1.Health" {
         HealthCheck "Check" Unary,
+        HealthList "List" Unary,
         HealthWatch "Watch" ServerStream,
     }
 }

@@ -11,20 +11,24 @@ pub mod maintenance;
 mod methods;
 mod range;
 mod size;
+mod slow;
 mod status;
 mod translate;
 mod watch;
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use engine::Engine;
+use engine::{Engine, Fault};
+use state::{Command, Outcome};
 
 pub use methods::Method;
 
 use crate::grpc::{Code, Context, Kind, Messages, Payload, Requests, Service, Status, frame};
-use crate::observe::metrics::{Meter, Metrics};
+use crate::observe::metrics::{Meter, Metrics, Settings};
 
 /// Who this member is, as clients are told.
 #[derive(Clone, Debug, Default)]
@@ -50,11 +54,14 @@ pub struct Limits {
     pub max_txn_ops: usize,
     /// A lease asked for less gets this: one and a half election timeouts, in seconds.
     pub min_lease_ttl: i64,
+    /// `--warning-unary-request-duration`
+    pub warn_request_after: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_request_bytes: 3 << 19, max_txn_ops: 128, min_lease_ttl: 2 }
+        let warn_request_after = Duration::from_millis(300);
+        Self { max_request_bytes: 3 << 19, max_txn_ops: 128, min_lease_ttl: 2, warn_request_after }
     }
 }
 
@@ -83,11 +90,25 @@ pub struct Parts {
 }
 
 impl Services {
-    /// Over one engine.
+    /// Over one engine, whose observer is `metrics.store` if it is to be measured.
     #[must_use]
-    pub fn new(engine: Engine, identity: Identity, limits: Limits) -> Self {
-        let metrics = Arc::new(Metrics::new(Method::ALL.iter().map(|method| method.name())));
+    pub fn new(engine: Engine, identity: Identity, limits: Limits, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Parts { engine, identity, limits, metrics }))
+    }
+
+    /// Counters of all methods.
+    #[must_use]
+    pub fn metrics(settings: Settings) -> Metrics {
+        Metrics::new(Method::ALL.iter().map(|method| method.name()), settings)
+    }
+
+    /// Has a command ordered. One whose outcome does not become known, also because the client
+    /// went away, counts as failed; one that found the queue full was never proposed.
+    async fn commit(&self, command: Command) -> Result<Outcome, Fault> {
+        let mut proposal = Proposal { metrics: &self.metrics, failed: true };
+        let outcome = self.engine.commit(command).await;
+        proposal.failed = !matches!(outcome, Ok(_) | Err(Fault::TooManyRequests | Fault::Stopped));
+        outcome
     }
 
     /// What etcd does before every call: count the client, see that there is a leader if asked to.
@@ -131,6 +152,7 @@ impl Services {
             Method::Hash => reply(&self.hash().await?),
             Method::HashKv => reply(&self.hash_kv(decode(message)?).await?),
             Method::HealthCheck => reply(&health::check(&decode(message)?)?),
+            Method::HealthList => reply(&health::list()),
             other => Err(other.later()),
         }
     }
@@ -163,7 +185,13 @@ impl Service for Services {
         message: Bytes,
     ) -> Result<Payload, Status> {
         self.enter(method, &context)?;
-        self.answer(method, message).await
+        let began = Instant::now();
+        let answer = self.answer(method, message.clone()).await;
+        let took = began.elapsed();
+        if took > self.limits.warn_request_after {
+            slow::warn_of_slow_request(method, context.peer.address, took, &message, &answer);
+        }
+        answer
     }
 
     async fn server_stream(
@@ -191,6 +219,20 @@ impl Service for Services {
             Method::Watch => Ok(self.watch(requests)),
             Method::LeaseKeepAlive => Ok(self.lease_keep_alive(requests)),
             other => Err(other.later()),
+        }
+    }
+}
+
+/// A command on its way; dropped before its end if the client goes away.
+struct Proposal<'a> {
+    metrics: &'a Metrics,
+    failed: bool,
+}
+
+impl Drop for Proposal<'_> {
+    fn drop(&mut self) {
+        if self.failed {
+            self.metrics.proposals_failed.fetch_add(1, Relaxed);
         }
     }
 }

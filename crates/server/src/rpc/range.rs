@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::stream;
@@ -11,7 +12,9 @@ use state::{RangePage, RangeQuery, Refusal, Revision, Sort, SortOrder, SortTarge
 use super::encode::{Part, range_reply};
 use super::{Services, decode, status, translate};
 use crate::grpc::{Code, Messages, Payload, Status};
+use crate::observe::request;
 use crate::wire::etcdserverpb as pb;
+use pb::ResponseHeader as Header;
 
 /// Looking at more keys than this is not done on a worker of the runtime: others wait there.
 const HEAVY: i64 = 10_000;
@@ -21,18 +24,25 @@ const FIRST_CHUNK: usize = 10;
 impl Services {
     pub(super) async fn range(&self, message: Bytes) -> Result<Payload, Status> {
         let (query, serializable) = translate::range(decode(message)?)?;
+        let began = Instant::now();
         let view = self.read_view(serializable).await?;
-        self.metrics.operations.ranges.fetch_add(1, Relaxed);
+        self.metrics.store.operations.ranges.fetch_add(1, Relaxed);
         let header = self.header(view.revision());
-        let heavy = is_heavy(&view, &query);
-        let find = move |view: &View| {
-            let page = view.range(&query)?;
-            let part = Part::whole(header, &page);
-            let length = part.length(&page);
-            Ok::<_, Refusal>((page, part, length))
+        let found = if is_heavy(&view, &query) {
+            let query = query.clone();
+            Box::pin(aside(move || find(&view, &query, header))).await?
+        } else {
+            find(&view, &query, header)
         };
-        let (page, part, length) =
-            if heavy { Box::pin(aside(move || find(&view))).await?? } else { find(&view)? };
+        let response = || match &found {
+            Ok((page, _, length)) => {
+                format!("range_response_count:{} size:{length}", page.len())
+            }
+            Err(_) => String::new(),
+        };
+        let describe = || request::of_range(&query);
+        self.was_read("read-only range ", began, found.is_ok(), describe, response);
+        let (page, part, length) = found?;
         range_reply(page, part, length)
     }
 
@@ -41,7 +51,29 @@ impl Services {
         if serializable {
             return Ok(self.engine.view());
         }
-        Ok(self.engine.linearizable_view().await?)
+        let view = self.engine.linearizable_view().await;
+        if view.is_err() {
+            self.metrics.read_indexes_failed.fetch_add(1, Relaxed);
+        }
+        Ok(view?)
+    }
+
+    /// Notes what a read took, and says so if that was long.
+    pub(super) fn was_read(
+        &self,
+        prefix: &str,
+        began: Instant,
+        success: bool,
+        request: impl FnOnce() -> String,
+        response: impl FnOnce() -> String,
+    ) {
+        let took = began.elapsed();
+        let store = &self.metrics.store;
+        store.range[usize::from(success)].observe(took);
+        if took > store.warn_after {
+            store.slow_applies.fetch_add(1, Relaxed);
+            request::warn_of_slow_read(took, store.warn_after, prefix, &request(), &response());
+        }
     }
 
     pub(super) async fn range_stream(&self, request: pb::RangeRequest) -> Result<Messages, Status> {
@@ -55,7 +87,7 @@ impl Services {
             return Err(status::STREAM_FILTERS);
         }
         let view = self.read_view(serializable).await?;
-        self.metrics.operations.ranges.fetch_add(1, Relaxed);
+        self.metrics.store.operations.ranges.fetch_add(1, Relaxed);
         let header = self.header(view.revision());
         let page = if is_heavy(&view, &query) {
             aside(move || view.range(&query)).await??
@@ -67,6 +99,18 @@ impl Services {
         let chunks = Chunks { page, rest, keys: FIRST_CHUNK, target, over: false };
         Ok(Box::pin(stream::iter(chunks)))
     }
+}
+
+/// The page that answers a query, and the length of its message.
+fn find(
+    view: &View,
+    query: &RangeQuery,
+    header: Header,
+) -> Result<(RangePage, Part, usize), Refusal> {
+    let page = view.range(query)?;
+    let part = Part::whole(header, &page);
+    let length = part.length(&page);
+    Ok((page, part, length))
 }
 
 /// A page cut into messages of about the same size.

@@ -5,6 +5,7 @@ mod gone;
 mod kv;
 mod lease;
 mod maintenance;
+mod metrics;
 mod pages;
 mod pitfalls;
 mod stream;

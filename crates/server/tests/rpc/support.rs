@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use engine::{Engine, Options, Parts, SystemClock};
 use http::uri::PathAndQuery;
+use journal::file::OnFlush;
 use journal::{Journal, MemoryJournal};
 use prost::Message;
 use server::grpc::{Peer, Settings, serve_connection};
 use server::http::Pages;
+use server::observe::metrics::{Metrics, Settings as Measured};
+use server::observe::store::StoreMetrics;
 use server::rpc::{Identity, Limits, Services};
 use server::wire::etcdserverpb as pb;
 use state::MemberId;
@@ -41,7 +44,22 @@ impl Server {
     }
 
     pub(crate) async fn over(journal: Arc<dyn Journal>, options: Options) -> Self {
-        let (engine, services) = services(journal, options).await;
+        Self::of(services(journal, options).await).await
+    }
+
+    /// With everything measured, the journal that `open` makes included.
+    pub(crate) async fn measured(
+        open: impl FnOnce(OnFlush) -> Arc<dyn Journal>,
+        options: Options,
+    ) -> Self {
+        let settings = Measured { extensive: true, ..Measured::default() };
+        let metrics = Arc::new(Services::metrics(settings));
+        let store = Arc::clone(&metrics.store);
+        let journal = open(Arc::new(move |flush| store.flushed(flush)));
+        Self::of(services_with(journal, options, metrics).await).await
+    }
+
+    async fn of((engine, services): (Engine, Services)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, ending) = watch::channel(false);
@@ -71,11 +89,21 @@ impl Server {
 
 /// A store of its own, and what answers for it.
 pub(crate) async fn services(journal: Arc<dyn Journal>, options: Options) -> (Engine, Services) {
+    let metrics = Arc::new(Services::metrics(Measured::default()));
+    services_with(journal, options, metrics).await
+}
+
+async fn services_with(
+    journal: Arc<dyn Journal>,
+    options: Options,
+    metrics: Arc<Metrics>,
+) -> (Engine, Services) {
     let parts = Parts {
         journal,
         checkpoints: None,
         clock: Arc::new(SystemClock::new()),
         member: MemberId(MEMBER),
+        observer: Arc::<StoreMetrics>::clone(&metrics.store),
         options,
     };
     let (engine, tasks) = Engine::open(parts).await.unwrap();
@@ -87,7 +115,7 @@ pub(crate) async fn services(journal: Arc<dyn Journal>, options: Options) -> (En
         client_urls: vec!["http://127.0.0.1:2379".to_owned()],
         peer_urls: vec!["http://127.0.0.1:2380".to_owned()],
     };
-    let services = Services::new(engine.clone(), identity, Limits::default());
+    let services = Services::new(engine.clone(), identity, Limits::default(), metrics);
     (engine, services)
 }
 

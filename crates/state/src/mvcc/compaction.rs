@@ -61,6 +61,15 @@ impl Mvcc {
         self.compaction.sweep.is_some()
     }
 
+    /// Revisions whose records [`Mvcc::maintain`] has still to look at.
+    pub const fn compaction_left(&self) -> u64 {
+        let Compaction { revision, cursor, sweep } = &self.compaction;
+        if sweep.is_none() {
+            return 0;
+        }
+        revision.0.saturating_sub(cursor.main.0).unsigned_abs()
+    }
+
     /// Carries compaction on: looks at no more than `budget` records, then at segments. Whether there
     /// is more to do. 1,000 records take well under a millisecond, and so does a segment.
     pub fn maintain(&mut self, budget: usize) -> bool {
