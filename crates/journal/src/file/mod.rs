@@ -6,6 +6,7 @@
 
 mod answers;
 mod disk;
+mod flush;
 mod frame;
 mod layout;
 mod queue;
@@ -30,6 +31,7 @@ use futures::future::{BoxFuture, ready};
 use parking_lot::RwLock;
 
 pub use disk::{Disk, DiskFile, Lock};
+pub use flush::{Flush, OnFlush};
 pub use real::RealDisk;
 pub use recovery::Cut;
 
@@ -62,18 +64,22 @@ pub struct FileOptions {
     /// tried again, for the system may have dropped what it could not write. The default says so on
     /// stderr and aborts the process; where one returns, the journal answers Unknown from then on.
     pub on_fault: OnFault,
+    /// Called after every write that was synced, on the journal's own thread and before anybody is
+    /// answered: it must be quick. The default does nothing.
+    pub on_flush: OnFlush,
 }
 
 impl Default for FileOptions {
     fn default() -> Self {
         Self {
-            segment_bytes: 64 << 20,
+            segment_bytes: 16 << 20,
             mark_after: Duration::from_secs(1),
             retry_full: Duration::from_millis(500),
             on_fault: Arc::new(|what| {
                 eprintln!("the journal's disk failed, stopping so that nothing is lost: {what}");
                 std::process::abort();
             }),
+            on_flush: Arc::new(|_| {}),
         }
     }
 }
