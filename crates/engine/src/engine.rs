@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use state::{AlarmAction, AlarmType, Command, Epoch, LeaseId, Outcome, State, View};
+use state::{AlarmAction, AlarmType, Command, Epoch, LeaseId, Outcome, Revision, State, View};
 use tokio::sync::{oneshot, watch};
 
 use crate::archive::Archivist;
@@ -207,6 +207,12 @@ impl Engine {
     #[must_use]
     pub fn watch_counts(&self) -> crate::watch::Counts {
         self.hub.counts()
+    }
+
+    /// Up to which revision events have been handed to the watches.
+    #[must_use]
+    pub fn watched(&self) -> Revision {
+        self.hub.seen()
     }
 
     /// Gives a lease its full time again. Returns its granted seconds, or 0 if there is no such lease.

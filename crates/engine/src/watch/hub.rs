@@ -50,8 +50,6 @@ pub struct Counts {
     pub events_sent: u64,
     /// Events that wait to be taken.
     pub pending: u64,
-    /// Up to which revision events have been handed out.
-    pub seen: Revision,
 }
 
 impl Hub {
@@ -108,7 +106,6 @@ impl Hub {
             slow_watchers: registry.slow_watchers(),
             events_sent: self.shared.tally.sent.load(Ordering::Relaxed),
             pending: self.shared.tally.pending.load(Ordering::Relaxed),
-            seen: registry.seen(),
         }
     }
 }

@@ -134,7 +134,7 @@ fn standing(services: &Services, out: &mut Exposition) {
 /// How far what follows the journal is behind it.
 fn lags(services: &Services, status: &Status, out: &mut Exposition) {
     let durable = status.durable.0.max(services.metrics.store.durable());
-    let seen = services.engine.watch_counts().seen;
+    let seen = services.engine.watched();
     let revision = services.engine.view().revision();
     let gauges = [
         (
