@@ -305,11 +305,13 @@ impl History {
         self.dead.len() - usize::from(self.open.is_some())
     }
 
-    /// Appends a record, which must be newer than all before it.
-    pub(super) fn append(&mut self, kv: &KvRef<'_>) {
+    /// Appends a record, which must be newer than all before it. Returns where it stands.
+    pub(super) fn append(&mut self, kv: &KvRef<'_>) -> Place {
         let header = kv.header();
         let parts = [header.as_slice(), kv.key, kv.value];
         self.append_parts(kv.at(), parts);
+        let segment = self.dead.len() - 1;
+        Place { segment, slot: self.segments.0[segment].len() - 1 }
     }
 
     fn append_parts(&mut self, at: ModRevision, parts: [&[u8]; 3]) {

@@ -10,6 +10,7 @@ mod hash;
 mod history;
 mod index;
 mod load;
+mod newest;
 mod page;
 mod record;
 mod view;
