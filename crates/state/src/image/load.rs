@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::entry::alarm_type;
 use crate::ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
 use crate::keyspace::Keyspace;
-use crate::mvcc::Loader;
+use crate::mvcc::{KeyHash, Loader};
 use crate::outcome::Alarm;
 use crate::state::State;
 
@@ -20,6 +20,7 @@ pub struct ImageLoader {
     /// How many bytes went before `unread`.
     offset: usize,
     state: State,
+    hash: Option<KeyHash>,
     keys: Option<Loader>,
     records: u64,
     /// The versions that name a lease, overwritten ones among them.
@@ -32,6 +33,12 @@ impl ImageLoader {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Before the first byte, with a hash of keys for [`Loader::with_hash`].
+    #[must_use]
+    pub fn with_hash(hash: KeyHash) -> Self {
+        Self { hash: Some(hash), ..Self::default() }
     }
 
     /// Takes the next portion.
@@ -111,7 +118,10 @@ impl ImageLoader {
             let member = MemberId(reader.unsigned()?);
             self.state.alarms.raise(Alarm { member, alarm: alarm_type(reader)? });
         }
-        self.keys = Some(Loader::new(revision, compact_revision));
+        self.keys = Some(match self.hash.take() {
+            Some(hash) => Loader::with_hash(revision, compact_revision, hash),
+            None => Loader::new(revision, compact_revision),
+        });
         Ok(())
     }
 

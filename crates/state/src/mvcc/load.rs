@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use super::compaction::Compaction;
-use super::newest::Newest;
+use super::newest::{KeyHash, Newest};
 use super::record::KvRef;
 use super::view::{View, weight};
 use super::{MAX_CHANGES, Mvcc};
@@ -68,8 +68,8 @@ impl fmt::Display for Unloadable {
 
 impl std::error::Error for Unloadable {}
 
-/// Builds a store from the records of another. Until it is finished it takes up to 90 bytes a key, of
-/// which none has a key's length: see `docs/format.md`.
+/// Builds a store from the records of another. Until it is finished it takes 20 to 40 bytes a key more
+/// than the store, and while it finishes up to 90.
 pub struct Loader {
     mvcc: Mvcc,
     newest: Newest,
@@ -81,20 +81,17 @@ impl Loader {
     #[must_use]
     pub fn new(revision: Revision, compact_revision: Revision) -> Self {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
-        Self::with_hash(revision, compact_revision, move |key| hasher.hash_one(key))
+        Self::with_hash(revision, compact_revision, Box::new(move |key| hasher.hash_one(key)))
     }
 
     /// As [`Loader::new`], with another hash of keys. One that those who choose the keys cannot foresee
     /// makes sure that loading stays quick; the store is the same with any.
-    pub fn with_hash(
-        revision: Revision,
-        compact_revision: Revision,
-        hash: impl Fn(&[u8]) -> u64 + Send + 'static,
-    ) -> Self {
+    #[must_use]
+    pub fn with_hash(revision: Revision, compact_revision: Revision, hash: KeyHash) -> Self {
         let mut mvcc = Mvcc::new();
         mvcc.revision = revision;
         mvcc.compaction = Compaction::done(compact_revision);
-        Self { mvcc, newest: Newest::new(Box::new(hash)), last: ModRevision::default() }
+        Self { mvcc, newest: Newest::new(hash), last: ModRevision::default() }
     }
 
     /// The next record, as [`View::records`] gave it. What it calls its previous is not looked at.
@@ -149,3 +146,7 @@ impl Mvcc {
         Ok(loader.finish())
     }
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -19,6 +19,7 @@ mod walk;
 pub use events::Events;
 pub use hash::KeyspaceHash;
 pub use load::{Loader, Unloadable};
+pub use newest::KeyHash;
 pub use page::RangePage;
 pub use record::KvRef;
 pub use view::{Sizes, View};

@@ -8,8 +8,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::history::{Place, Segments};
 use super::index::{Entry, Index, Keyed};
 
-/// A hash of a key.
-pub(super) type KeyHash = Box<dyn Fn(&[u8]) -> u64 + Send>;
+/// A hash of keys, for the time of a load.
+pub type KeyHash = Box<dyn Fn(&[u8]) -> u64 + Send>;
 
 /// See the module.
 pub(super) struct Newest {
