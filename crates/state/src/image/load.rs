@@ -13,6 +13,9 @@ use crate::mvcc::{KeyHash, Loader};
 use crate::outcome::Alarm;
 use crate::state::State;
 
+/// How many records are read before they are loaded.
+const TOGETHER: usize = 64;
+
 /// Takes an image's bytes in any portions and gives the state back.
 #[derive(Default)]
 pub struct ImageLoader {
@@ -140,15 +143,17 @@ impl ImageLoader {
         let mut last = ModRevision::default();
         let Some(keys) = &mut self.keys else { return reader.damaged("records before the header") };
         while reader.remaining() > 0 {
-            let record = record::decode(reader, &mut last)?;
-            let kv = record.as_kv();
-            if kv.key.is_empty() || keys.push(&kv).is_err() {
+            let mut some = Vec::with_capacity(TOGETHER);
+            while reader.remaining() > 0 && some.len() < TOGETHER {
+                some.push(record::decode(reader, &mut last)?);
+            }
+            let some: Vec<_> = some.iter().map(record::Record::as_kv).collect();
+            if some.iter().any(|kv| kv.key.is_empty()) || keys.push(&some).is_err() {
                 return reader.damaged("a record that cannot be");
             }
-            if kv.lease != LeaseId::NONE {
-                self.leased.push(kv.at());
-            }
-            self.records += 1;
+            let leased = some.iter().filter(|kv| kv.lease != LeaseId::NONE);
+            self.leased.extend(leased.map(|kv| kv.at()));
+            self.records += some.len() as u64;
         }
         Ok(())
     }

@@ -72,8 +72,9 @@ fn by_single_sets(view: &View) -> Mvcc {
 
 fn load(view: &View, hash: fn(&[u8]) -> u64) -> Mvcc {
     let mut loader = Loader::with_hash(view.revision(), view.compact_revision(), Box::new(hash));
-    for record in view.records() {
-        loader.push(&record).expect("the records of a store");
+    let records: Vec<_> = view.records().collect();
+    for some in records.chunks(23) {
+        loader.push(some).expect("the records of a store");
     }
     loader.finish()
 }

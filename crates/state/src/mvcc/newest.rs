@@ -4,9 +4,15 @@
 use std::collections::hash_map::Entry as Found;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::hint::black_box;
 
-use super::history::{Place, Segments};
+use super::history::{Segments, Spot};
 use super::index::{Entry, Index, Keyed};
+use super::record::KvRef;
+
+/// How many keys are looked for together: each is in memory that nobody has looked at lately, and
+/// their waits overlap.
+pub(super) const AHEAD: usize = 16;
 
 /// A hash of keys, for the time of a load.
 pub type KeyHash = Box<dyn Fn(&[u8]) -> u64 + Send>;
@@ -19,60 +25,64 @@ pub(super) struct Newest {
     others: BTreeMap<Box<[u8]>, Spot>,
 }
 
-/// A place in half the room.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Spot {
-    segment: u32,
-    slot: u32,
-}
-
 impl Newest {
     pub(super) fn new(hash: KeyHash) -> Self {
         Self { hash, by_hash: HashMap::default(), others: BTreeMap::new() }
     }
 
-    /// Where the newest record of `key` stood before, and what to change when the next one stands.
-    pub(super) fn of(&mut self, key: &[u8], history: &Segments) -> (Option<Place>, &mut Spot) {
-        match self.by_hash.entry((self.hash)(key)) {
+    /// The hashes of the first [`AHEAD`] keys. What [`Newest::of`] will look at is then at hand.
+    pub(super) fn look_ahead(&self, records: &[KvRef<'_>], history: &Segments) -> [u64; AHEAD] {
+        let mut hashes = [0; AHEAD];
+        for (hash, record) in hashes.iter_mut().zip(records) {
+            *hash = (self.hash)(record.key);
+        }
+        let mut spots = [None; AHEAD];
+        for (spot, hash) in spots.iter_mut().zip(hashes).take(records.len()) {
+            *spot = self.by_hash.get(&hash).copied();
+        }
+        let found = spots.map(|spot| spot.map(|spot| history.at_spot(spot).1));
+        // One byte of each, and nothing between that would wait for it.
+        black_box(found.iter().flatten().fold(0, |sum: u8, bytes| sum.wrapping_add(bytes[0])));
+        hashes
+    }
+
+    /// The newest record of `key` so far, and what to change when the next one stands.
+    pub(super) fn of<'h>(
+        &mut self,
+        key: &[u8],
+        hash: u64,
+        history: &'h Segments,
+    ) -> (Option<KvRef<'h>>, &mut Spot) {
+        match self.by_hash.entry(hash) {
             Found::Vacant(vacant) => (None, vacant.insert(Spot::default())),
             Found::Occupied(first) => {
                 let spot = first.into_mut();
-                let place = spot.place();
-                if history.record(place).key == key {
-                    return (Some(place), spot);
+                let newest = record(history, *spot);
+                if newest.key == key {
+                    return (Some(newest), spot);
                 }
-                let before = self.others.get(key).map(|spot| spot.place());
-                (before, self.others.entry(Box::from(key)).or_default())
+                let newest = self.others.get(key).map(|spot| record(history, *spot));
+                (newest, self.others.entry(Box::from(key)).or_default())
             }
         }
     }
 
     /// The index of these records.
     pub(super) fn into_index(self, history: &Segments) -> Index {
-        let mut spots: Vec<Spot> =
-            self.by_hash.into_values().chain(self.others.into_values()).collect();
+        let spots = self.by_hash.into_values().chain(self.others.into_values());
+        let mut spots: Vec<Spot> = spots.collect();
         // Neighbours in history are read together.
         spots.sort_unstable();
-        let keyed = |spot: Spot| {
-            let newest = history.record(spot.place());
+        let keyed = history.walk(&spots).map(|newest| {
             Keyed::new(newest.key, Entry { at: newest.at(), tombstone: newest.tombstone })
-        };
-        Index::build(spots.into_iter().map(keyed).collect())
+        });
+        Index::build(keyed.collect())
     }
 }
 
-impl Spot {
-    fn place(self) -> Place {
-        Place { segment: self.segment as usize, slot: self.slot as usize }
-    }
-}
-
-impl From<Place> for Spot {
-    fn from(place: Place) -> Self {
-        let fits =
-            |number: usize| u32::try_from(number).expect("history has fewer than 2^32 segments");
-        Self { segment: fits(place.segment), slot: fits(place.slot) }
-    }
+fn record(history: &Segments, spot: Spot) -> KvRef<'_> {
+    let (at, bytes) = history.at_spot(spot);
+    KvRef::decode(bytes, at)
 }
 
 /// What is a hash already.
