@@ -84,8 +84,8 @@ impl Loader {
         Self::with_hash(revision, compact_revision, Box::new(move |key| hasher.hash_one(key)))
     }
 
-    /// As [`Loader::new`], with another hash of keys. One that those who choose the keys cannot foresee
-    /// makes sure that loading stays quick; the store is the same with any.
+    /// As [`Loader::new`], with another hash of keys. One that those who choose the keys cannot
+    /// foresee makes sure that loading stays quick; the store is the same with any.
     #[must_use]
     pub fn with_hash(revision: Revision, compact_revision: Revision, hash: KeyHash) -> Self {
         let mut mvcc = Mvcc::new();
@@ -94,8 +94,8 @@ impl Loader {
         Self { mvcc, newest: Newest::new(hash), last: ModRevision::default() }
     }
 
-    /// The next records, as [`View::records`] gave them: better many at a time. What they call their
-    /// previous is not looked at.
+    /// The next records, as [`View::records`] gave them: better many at a time. What they call
+    /// their previous is not looked at.
     ///
     /// # Errors
     /// [`Unloadable`]; the store is then of no use.

@@ -1,5 +1,5 @@
-//! Where each key's newest record stands, while a store is loaded: found by a hash of the key, which
-//! takes one look where the index takes many. Becomes the index when all records are there.
+//! Where each key's newest record stands, while a store is loaded: found by a hash of the key,
+//! which takes one look where the index takes many. Becomes the index when all records are there.
 
 use std::collections::hash_map::Entry as Found;
 use std::collections::{BTreeMap, HashMap};

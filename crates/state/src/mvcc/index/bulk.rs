@@ -1,5 +1,5 @@
-//! An index made of all its keys at once: sorted, then built from the leaves up, every node as full as
-//! its neighbours allow.
+//! An index made of all its keys at once: sorted, then built from the leaves up, every node as
+//! full as its neighbours allow.
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ struct Stretch {
     round: u32,
 }
 
-/// Puts the keys in their order. Comparisons look at eight bytes that stand beside each other, taken
-/// from where the keys of a stretch first differ; what these do not decide is a stretch again.
+/// Puts the keys in their order. Comparisons look at eight bytes that stand beside each other,
+/// taken from where the keys of a stretch first differ; what these do not decide is a stretch again.
 fn sort(keys: &mut [Keyed<'_>]) {
     let mut left = vec![Stretch { from: 0, to: keys.len(), depth: 0, round: 0 }];
     while let Some(Stretch { from, to, depth, round }) = left.pop() {
@@ -131,8 +131,8 @@ fn parents(row: Row) -> Row {
     sizes.map_while(parent).collect()
 }
 
-/// Divides `all` into as few shares of up to `most` as it takes, no two of them differing by more than
-/// one.
+/// Divides `all` into as few shares of up to `most` as it takes, no two of them differing by
+/// more than one.
 fn shares(all: usize, most: usize) -> impl Iterator<Item = usize> {
     let count = all.div_ceil(most);
     (0..count).map(move |nth| (all + nth) / count)
