@@ -34,7 +34,9 @@ pub use entry::{EntryWriter, MAX_TXN_DEPTH};
 pub use ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
 pub use image::{Image, ImageError, ImageLoader};
 pub use lease::{LeaseInfo, MAX_LEASE_TTL};
-pub use mvcc::{Events, KeyspaceHash, KvRef, Loader, Mvcc, RangePage, Sizes, Unloadable, View};
+pub use mvcc::{
+    Events, KeyHash, KeyspaceHash, KvRef, Loader, Mvcc, RangePage, Sizes, Unloadable, View,
+};
 pub use outcome::{Alarm, KeyValue, OpReply, Outcome, Refusal, Reply, TxnReply};
 pub use range::{KeyRange, RangeQuery, Sort, SortOrder, SortTarget};
 pub use state::State;

@@ -3,12 +3,14 @@
 //! A file under its final name is whole: it got that name after it was synced.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use state::{Image, ImageLoader, Position, State};
+use state::{Image, ImageLoader, KeyHash, Position, State};
 
 use crate::fault::OpenError;
 
@@ -19,6 +21,8 @@ const UNFINISHED: &str = ".unfinished";
 const SYNC_EVERY: usize = 4 << 20;
 /// A block larger than this was not written by us.
 const MAX_BLOCK: u32 = 1 << 30;
+/// So many blocks are in memory while a checkpoint is read.
+const READ_AHEAD: usize = 4;
 
 /// Writes `image` to `folder`; on return it is durable under its final name. The size of the
 /// file, and what its last sync took.
@@ -90,28 +94,83 @@ pub(crate) fn position_of(path: &Path) -> Option<Position> {
 }
 
 /// Reads a checkpoint. Damage is refused, with the file and the offset named.
+///
+/// A second thread reads and checks the blocks ahead of the one that loads them.
 pub(crate) fn read(path: &Path) -> Result<State, OpenError> {
-    let file = File::open(path).map_err(|error| unreadable(path, 0, &error))?;
-    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let file = open(path)?;
+    let (filled, blocks) = mpsc::sync_channel(READ_AHEAD);
+    let (loaded, free) = mpsc::sync_channel(READ_AHEAD);
+    for _ in 0..READ_AHEAD {
+        loaded.send(Vec::new()).expect("there is room for all");
+    }
+    thread::scope(|scope| {
+        let ahead = || read_blocks(file, path, free, filled);
+        let reader = thread::Builder::new().name("read-ahead".to_owned());
+        reader.spawn_scoped(scope, ahead).map_err(|error| unreadable(path, 0, &error))?;
+        load_blocks(path, blocks, loaded)
+    })
+}
+
+fn open(path: &Path) -> Result<File, OpenError> {
+    let mut file = File::open(path).map_err(|error| unreadable(path, 0, &error))?;
     let mut magic = [0; 8];
-    reader.read_exact(&mut magic).map_err(|error| unreadable(path, 0, &error))?;
+    file.read_exact(&mut magic).map_err(|error| unreadable(path, 0, &error))?;
     if magic != MAGIC {
         return Err(damaged(path, 0, "it does not begin like a checkpoint of this version"));
     }
-    let mut loader = ImageLoader::new();
-    let mut offset = MAGIC.len() as u64;
-    loop {
-        let block = read_block(&mut reader, path, offset)?;
-        offset += 8 + block.len() as u64;
-        if block.is_empty() {
-            break;
-        }
-        loader.push(&block).map_err(|error| damaged(path, offset, &error.to_string()))?;
-    }
-    loader.finish().map_err(|error| damaged(path, offset, &error.to_string()))
+    Ok(file)
 }
 
-fn read_block(reader: &mut impl Read, path: &Path, offset: u64) -> Result<Bytes, OpenError> {
+/// Fills what is free until the end, an error, or nobody takes them any more.
+fn read_blocks(
+    mut file: File,
+    path: &Path,
+    free: Receiver<Vec<u8>>,
+    filled: SyncSender<Result<Vec<u8>, OpenError>>,
+) {
+    let mut offset = MAGIC.len() as u64;
+    while let Ok(mut block) = free.recv() {
+        let read = read_block(&mut file, path, offset, &mut block).map(|()| block);
+        let last = read.as_ref().map_or(true, Vec::is_empty);
+        offset += read.as_ref().map_or(0, |block| 8 + block.len() as u64);
+        if filled.send(read).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn load_blocks(
+    path: &Path,
+    blocks: Receiver<Result<Vec<u8>, OpenError>>,
+    loaded: SyncSender<Vec<u8>>,
+) -> Result<State, OpenError> {
+    let mut loader = ImageLoader::with_hash(unforeseeable_hash());
+    let mut offset = MAGIC.len() as u64;
+    for block in blocks {
+        let block = block?;
+        offset += 8 + block.len() as u64;
+        if block.is_empty() {
+            return loader.finish().map_err(|error| damaged(path, offset, &error.to_string()));
+        }
+        loader.push(&block).map_err(|error| damaged(path, offset, &error.to_string()))?;
+        // The reader may be at the end already.
+        loaded.send(block).unwrap_or_default();
+    }
+    Err(damaged(path, offset, "its reader stopped"))
+}
+
+/// Clients choose the keys; what these hash to, they cannot know.
+fn unforeseeable_hash() -> KeyHash {
+    let hasher = RandomState::new();
+    Box::new(move |key| hasher.hash_one(key))
+}
+
+fn read_block(
+    reader: &mut impl Read,
+    path: &Path,
+    offset: u64,
+    block: &mut Vec<u8>,
+) -> Result<(), OpenError> {
     let mut head = [0; 8];
     reader.read_exact(&mut head).map_err(|error| unreadable(path, offset, &error))?;
     let [a, b, c, d, e, f, g, h] = head;
@@ -120,12 +179,12 @@ fn read_block(reader: &mut impl Read, path: &Path, offset: u64) -> Result<Bytes,
     if length > MAX_BLOCK {
         return Err(damaged(path, offset, "a block is longer than any that is written"));
     }
-    let mut block = vec![0; length as usize];
-    reader.read_exact(&mut block).map_err(|error| unreadable(path, offset, &error))?;
-    if crc32c::crc32c(&block) != checksum {
+    block.resize(length as usize, 0);
+    reader.read_exact(block).map_err(|error| unreadable(path, offset, &error))?;
+    if crc32c::crc32c(block) != checksum {
         return Err(damaged(path, offset, "a block's checksum does not match"));
     }
-    Ok(Bytes::from(block))
+    Ok(())
 }
 
 fn unreadable(path: &Path, offset: u64, error: &io::Error) -> OpenError {

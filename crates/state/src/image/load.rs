@@ -9,9 +9,12 @@ use crate::digest::Digest;
 use crate::entry::alarm_type;
 use crate::ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
 use crate::keyspace::Keyspace;
-use crate::mvcc::Loader;
+use crate::mvcc::{KeyHash, Loader};
 use crate::outcome::Alarm;
 use crate::state::State;
+
+/// How many records are read before they are loaded.
+const TOGETHER: usize = 64;
 
 /// Takes an image's bytes in any portions and gives the state back.
 #[derive(Default)]
@@ -20,6 +23,7 @@ pub struct ImageLoader {
     /// How many bytes went before `unread`.
     offset: usize,
     state: State,
+    hash: Option<KeyHash>,
     keys: Option<Loader>,
     records: u64,
     /// The versions that name a lease, overwritten ones among them.
@@ -32,6 +36,12 @@ impl ImageLoader {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Before the first byte, with a hash of keys for [`Loader::with_hash`].
+    #[must_use]
+    pub fn with_hash(hash: KeyHash) -> Self {
+        Self { hash: Some(hash), ..Self::default() }
     }
 
     /// Takes the next portion.
@@ -111,7 +121,10 @@ impl ImageLoader {
             let member = MemberId(reader.unsigned()?);
             self.state.alarms.raise(Alarm { member, alarm: alarm_type(reader)? });
         }
-        self.keys = Some(Loader::new(revision, compact_revision));
+        self.keys = Some(match self.hash.take() {
+            Some(hash) => Loader::with_hash(revision, compact_revision, hash),
+            None => Loader::new(revision, compact_revision),
+        });
         Ok(())
     }
 
@@ -130,15 +143,17 @@ impl ImageLoader {
         let mut last = ModRevision::default();
         let Some(keys) = &mut self.keys else { return reader.damaged("records before the header") };
         while reader.remaining() > 0 {
-            let record = record::decode(reader, &mut last)?;
-            let kv = record.as_kv();
-            if kv.key.is_empty() || keys.push(&kv).is_err() {
+            let mut some = Vec::with_capacity(TOGETHER);
+            while reader.remaining() > 0 && some.len() < TOGETHER {
+                some.push(record::decode(reader, &mut last)?);
+            }
+            let some: Vec<_> = some.iter().map(record::Record::as_kv).collect();
+            if some.iter().any(|kv| kv.key.is_empty()) || keys.push(&some).is_err() {
                 return reader.damaged("a record that cannot be");
             }
-            if kv.lease != LeaseId::NONE {
-                self.leased.push(kv.at());
-            }
-            self.records += 1;
+            let leased = some.iter().filter(|kv| kv.lease != LeaseId::NONE);
+            self.leased.extend(leased.map(|kv| kv.at()));
+            self.records += some.len() as u64;
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ pub(super) struct Place {
 }
 
 /// Where a record stands in a view that is held: small, since a list has one for each of its keys.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Spot {
     segment: u32,
     slot: u32,
@@ -305,11 +305,14 @@ impl History {
         self.dead.len() - usize::from(self.open.is_some())
     }
 
-    /// Appends a record, which must be newer than all before it.
-    pub(super) fn append(&mut self, kv: &KvRef<'_>) {
+    /// Appends a record, which must be newer than all before it. Returns where it stands.
+    pub(super) fn append(&mut self, kv: &KvRef<'_>) -> Spot {
         let header = kv.header();
         let parts = [header.as_slice(), kv.key, kv.value];
         self.append_parts(kv.at(), parts);
+        let segment = self.dead.len() - 1;
+        let slot = self.segments.0[segment].len() - 1;
+        Spot { segment: segment as u32, slot: slot as u32 }
     }
 
     fn append_parts(&mut self, at: ModRevision, parts: [&[u8]; 3]) {

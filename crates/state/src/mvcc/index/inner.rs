@@ -35,6 +35,18 @@ impl Inner {
         Self { children, separators: Arc::new(Separators::new(vec![separator])) }
     }
 
+    /// A node of these children, each after the first with what tells it from the one before.
+    pub(super) fn of_children(first: Node, rest: impl Iterator<Item = (Box<[u8]>, Node)>) -> Self {
+        let mut children = Vec::with_capacity(FANOUT + 1);
+        children.push(Child::new(first));
+        let mut separators = Vec::with_capacity(FANOUT);
+        for (separator, node) in rest {
+            separators.push(separator);
+            children.push(Child::new(node));
+        }
+        Self { children, separators: Arc::new(Separators::new(separators)) }
+    }
+
     /// Which child `key` is in, or belongs in.
     pub(super) fn child_of(&self, key: &[u8]) -> usize {
         self.separators.count_up_to(key)

@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::{Counts, Entry, common_prefix};
+use super::{Counts, Entry, Keyed, common_prefix};
 use crate::ids::{ModRevision, Revision};
 use crate::mvcc::history::Segments;
 
@@ -37,6 +37,27 @@ impl Leaf {
         let mut leaf = Self { prefix: Arc::from(key), ..Self::default() };
         leaf.insert_at(0, 0, entry);
         leaf
+    }
+
+    /// A leaf of these keys, which are in order and not too many.
+    pub(super) fn of_sorted(keys: &[Keyed<'_>]) -> Self {
+        let [first, .., last] = keys else {
+            let single = |only: &Keyed<'_>| Self { prefix: Arc::from(only.key), ..Self::default() };
+            return keys.first().map_or_else(Self::default, |only| single(only).filled(keys));
+        };
+        let common = common_prefix(first.key, last.key);
+        Self { prefix: Arc::from(&first.key[..common]), ..Self::default() }.filled(keys)
+    }
+
+    fn filled(mut self, keys: &[Keyed<'_>]) -> Self {
+        for (slot, keyed) in keys.iter().enumerate() {
+            self.heads[slot] = head_of(&keyed.key[self.prefix.len()..]);
+            self.subs[slot] = keyed.packed_sub;
+            self.mains[slot] = keyed.main;
+        }
+        self.len = keys.len() as u16;
+        self.live = self.counts_before(keys.len()).live as u16;
+        self
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,6 +3,7 @@
 //!
 //! It does not store keys: it reads them from history, which every call is handed.
 
+mod bulk;
 mod cursor;
 mod inner;
 mod leaf;
@@ -11,6 +12,7 @@ mod separators;
 use std::ops::{Add, AddAssign, Sub};
 use std::sync::Arc;
 
+pub(super) use bulk::Keyed;
 pub(super) use cursor::Cursor;
 use inner::{FANOUT, Inner};
 use leaf::{LEAF, Leaf};

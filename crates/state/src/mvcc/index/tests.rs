@@ -43,6 +43,13 @@ impl Node {
     }
 }
 
+impl Index {
+    /// Checks all that the tree promises about its shape.
+    pub(in crate::mvcc) fn check(&self, history: &Segments) {
+        self.root.check(history, b"", None);
+    }
+}
+
 #[derive(Default)]
 struct Pair {
     history: History,
@@ -60,6 +67,15 @@ impl Pair {
         let mut kv = KvRef::deletion(key, at, at);
         (kv.tombstone, kv.version, kv.lease) = (tombstone, 1, LeaseId(0));
         self.history.append(&kv);
+    }
+
+    /// Makes the index again, at once.
+    fn rebuild(&mut self) {
+        let history = self.history.segments();
+        let keyed = |entry: &Entry| Keyed::new(history.named(entry.at).key, *entry);
+        let mut keys: Vec<_> = self.model.values().map(keyed).collect();
+        keys.sort_by_key(|keyed| keyed.main);
+        self.index = Index::build(keys);
     }
 
     fn remove(&mut self, key: &[u8]) {
@@ -136,6 +152,71 @@ proptest! {
     }
 }
 
+/// Keys that agree for long and end anywhere.
+fn long_keys() -> impl Strategy<Value = Vec<u8>> {
+    (0..400usize, prop_oneof![Just(0u8), Just(b'a')], keys()).prop_map(|(length, byte, tail)| {
+        let mut key = vec![byte; length];
+        key.extend_from_slice(&tail);
+        key
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn made_at_once_it_is_the_same_map(
+        first in prop::collection::vec((prop_oneof![keys(), long_keys()], 0..4u8), 0..3000),
+        then in prop::collection::vec((keys(), 0..4u8), 0..1000),
+    ) {
+        let mut pair = Pair::default();
+        for (key, what) in &first {
+            pair.set(key, *what == 0);
+        }
+        pair.rebuild();
+        pair.check();
+        for (key, what) in &then {
+            match what {
+                0 | 1 => pair.remove(key),
+                2 => pair.set(key, true),
+                _ => pair.set(key, false),
+            }
+        }
+        pair.check();
+    }
+}
+
+#[test]
+fn made_at_once_it_has_no_leaf_too_many() {
+    for keys in [0, 1, LEAF, LEAF + 1, LEAF * FANOUT, LEAF * FANOUT + 1, 20_000] {
+        let mut pair = Pair::default();
+        for n in 0..keys {
+            pair.set(format!("key-{:08}", n * 7919 % 1_000_003).as_bytes(), n % 5 == 0);
+        }
+        pair.rebuild();
+        pair.check();
+        assert_eq!(leaves(&pair.index), keys.div_ceil(LEAF).max(1));
+    }
+}
+
+#[test]
+#[should_panic(expected = "each key once")]
+fn the_same_key_twice_is_no_index() {
+    let entry = Entry { at: ModRevision::default(), tombstone: false };
+    Index::build((0..=LEAF).map(|_| Keyed::new(b"key", entry)).collect());
+}
+
+fn leaves(index: &Index) -> usize {
+    let (mut leaves, mut nodes) = (0, vec![&index.root]);
+    while let Some(node) = nodes.pop() {
+        match node {
+            Node::Leaf(_) => leaves += 1,
+            Node::Inner(inner) => nodes.extend(inner.children.iter().map(|child| &child.node)),
+        }
+    }
+    leaves
+}
+
 #[test]
 fn keys_that_only_grow_leave_full_leaves() {
     let mut pair = Pair::default();
@@ -143,15 +224,7 @@ fn keys_that_only_grow_leave_full_leaves() {
         pair.set(format!("key-{n:08}").as_bytes(), false);
     }
     pair.check();
-    let mut leaves = 0;
-    let mut nodes = vec![&pair.index.root];
-    while let Some(node) = nodes.pop() {
-        match node {
-            Node::Leaf(_) => leaves += 1,
-            Node::Inner(inner) => nodes.extend(inner.children.iter().map(|child| &child.node)),
-        }
-    }
-    assert_eq!(leaves, 20_000usize.div_ceil(LEAF));
+    assert_eq!(leaves(&pair.index), 20_000usize.div_ceil(LEAF));
 }
 
 #[test]
