@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -37,59 +38,90 @@ func main() {
 	flag.IntVar(&o.Keys, "keys", 500_000, "keys of 64 + 512 bytes in the large store")
 	flag.IntVar(&o.Requests, "requests", 100_000, "requests of each throughput scenario")
 	flag.IntVar(&o.Rounds, "rounds", 3, "rounds; the median of each figure is reported")
-	flag.StringVar(&o.Only, "only", "", "run only the scenarios whose name contains this")
+	flag.StringVar(&o.Only, "only", "", "run only the scenarios whose name contains this, in capitals or not")
 	flag.StringVar(&o.Out, "out", "", "write the table and chart into this folder (docs)")
 	flag.Parse()
 
+	if err := run(o); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run measures every round with the same certificates, and reports.
+func run(o Options) error {
+	dir, err := os.MkdirTemp("", "bench-certificates")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	certificates, err := NewCertificates(dir)
+	if err != nil {
+		return fmt.Errorf("certificates: %w", err)
+	}
 	table := NewTable()
 	for round := 1; round <= o.Rounds; round++ {
 		for _, target := range targets(o) {
 			log.Printf("round %d of %d: %s", round, o.Rounds, target.Name)
-			if err := runAll(o, target, table); err != nil {
-				log.Fatalf("%s: %v", target.Name, err)
+			if err := runAll(o, target, certificates, table); err != nil {
+				return fmt.Errorf("%s: %w", target.Name, err)
 			}
 		}
 	}
 	text := header(o) + table.Markdown()
 	fmt.Println(text)
 	if o.Out != "" {
-		if err := table.Write(o.Out, text); err != nil {
-			log.Fatal(err)
-		}
+		return table.Write(o.Out, text)
 	}
+	return nil
 }
 
 func targets(o Options) []Target {
 	return []Target{{Name: "etcd", Path: o.Etcd}, {Name: "meridian", Path: o.Meridian}}
 }
 
-// runAll runs every scenario of the small and the large store against one server.
-func runAll(o Options, target Target, table *Table) error {
-	for _, group := range []struct {
-		name      string
-		scenarios []Scenario
-	}{{"small", smallStore(o)}, {"large", largeStore(o)}} {
+// group is a server's life: its scenarios follow one another on one store.
+type group struct {
+	name         string
+	certificates *Certificates
+	scenarios    []Scenario
+}
+
+// runAll runs every scenario of the small stores and the large one against one server.
+func runAll(o Options, target Target, certificates *Certificates, table *Table) error {
+	for _, g := range []group{
+		{"small", nil, smallStore(o)},
+		{"small TLS", certificates, tlsStore(o)},
+		{"large", nil, largeStore(o)},
+	} {
+		if !slices.ContainsFunc(g.scenarios, o.chosen) {
+			continue
+		}
 		dir, err := os.MkdirTemp("", "bench-"+target.Name)
 		if err != nil {
 			return err
 		}
-		err = runGroup(o, target, dir, group.scenarios, table)
+		err = runGroup(o, target, dir, g, table)
 		os.RemoveAll(dir)
 		if err != nil {
-			return fmt.Errorf("%s store: %w", group.name, err)
+			return fmt.Errorf("%s store: %w", g.name, err)
 		}
 	}
 	return nil
 }
 
-func runGroup(o Options, target Target, dir string, scenarios []Scenario, table *Table) error {
-	server, err := Start(target, filepath.Join(dir, "data"))
+// chosen says whether -only lets a scenario run for its own sake.
+func (o Options) chosen(s Scenario) bool {
+	return strings.Contains(strings.ToLower(s.Name), strings.ToLower(o.Only))
+}
+
+func runGroup(o Options, target Target, dir string, g group, table *Table) error {
+	server, err := Start(target, filepath.Join(dir, "data"), g.certificates)
 	if err != nil {
 		return err
 	}
 	defer server.Stop()
-	for _, s := range scenarios {
-		if o.Only != "" && !s.Setup && !strings.Contains(s.Name, o.Only) {
+	for _, s := range g.scenarios {
+		if !s.Setup && !o.chosen(s) {
 			continue
 		}
 		figures, err := s.Run(server)
@@ -97,7 +129,7 @@ func runGroup(o Options, target Target, dir string, scenarios []Scenario, table 
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
 		for _, f := range figures {
-			log.Printf("  %-34s %12.4g %s", s.Name+" "+f.Name, f.Value, f.Unit)
+			log.Printf("  %-46s %12.4g %s", s.Name+" "+f.Name, f.Value, f.Unit)
 			table.Add(target.Name, s.Name, f)
 		}
 	}

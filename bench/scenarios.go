@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -17,10 +18,30 @@ type Scenario struct {
 	Run   func(*Server) ([]Figure, error)
 }
 
+// space is how many keys the small store has.
+const space = 10_000
+
+// fillSmall fills the small store.
+var fillSmall = Scenario{Name: "fill", Setup: true, Run: func(s *Server) ([]Figure, error) { return nil, fill(s, space) }}
+
 // smallStore measures the price of a request on a store of a few thousand keys.
 func smallStore(o Options) []Scenario {
+	return slices.Concat([]Scenario{fillSmall}, requests(o, ""), []Scenario{
+		{Name: "keep-alive, 256 streams", Run: func(s *Server) ([]Figure, error) { return keepAlive(s, o.Requests) }},
+		{Name: "watch, 100 streams x 10", Run: func(s *Server) ([]Figure, error) { return watchLatency(s, 100, 10, 500) }},
+	})
+}
+
+// tlsStore measures the same requests over mutual TLS, and what a new connection costs.
+func tlsStore(o Options) []Scenario {
+	return slices.Concat([]Scenario{fillSmall}, requests(o, " over mutual TLS"), []Scenario{
+		{Name: "handshakes over mutual TLS", Run: func(s *Server) ([]Figure, error) { return handshakes(s, 200) }},
+	})
+}
+
+// requests are puts and gets by one caller and by many; over ends their names.
+func requests(o Options, over string) []Scenario {
 	ctx := context.Background()
-	const space = 10_000
 	v := value(256)
 	put := func(conn *grpc.ClientConn, _, _ int) error {
 		_, err := pb.NewKVClient(conn).Put(ctx, &pb.PutRequest{Key: key(rand.IntN(space)), Value: v})
@@ -42,14 +63,27 @@ func smallStore(o Options) []Scenario {
 		}}
 	}
 	return []Scenario{
-		{Name: "fill", Setup: true, Run: func(s *Server) ([]Figure, error) { return nil, fill(s, space) }},
-		loop("put, 1 client", 1, 1, min(o.Requests, 5_000), put),
-		loop("put, 256 clients", 16, 256, o.Requests, put),
-		loop("get, 1 client", 1, 1, min(o.Requests, 10_000), get),
-		loop("get, 256 clients", 16, 256, o.Requests, get),
-		{Name: "keep-alive, 256 streams", Run: func(s *Server) ([]Figure, error) { return keepAlive(s, o.Requests) }},
-		{Name: "watch, 100 streams x 10", Run: func(s *Server) ([]Figure, error) { return watchLatency(s, 100, 10, 500) }},
+		loop("put"+over+", 1 client", 1, 1, min(o.Requests, 5_000), put),
+		loop("put"+over+", 256 clients", 16, 256, o.Requests, put),
+		loop("get"+over+", 1 client", 1, 1, min(o.Requests, 10_000), get),
+		loop("get"+over+", 256 clients", 16, 256, o.Requests, get),
 	}
+}
+
+// handshakes opens total connections one after the other, and each ends after one get.
+func handshakes(s *Server, total int) ([]Figure, error) {
+	one := &Clients{callers: 1, conns: []*grpc.ClientConn{nil}}
+	result, err := one.Run(s, total, func(_ *grpc.ClientConn, _, n int) error {
+		conn := s.Dial()
+		defer conn.Close()
+		_, err := pb.NewKVClient(conn).Range(context.Background(), &pb.RangeRequest{Key: key(n)})
+		return err
+	})
+	return []Figure{
+		{"server CPU", "ms/connection", milliseconds(result.cpu) / float64(total)},
+		{"p50", "ms", milliseconds(percentile(result.latencies, 50))},
+		{"p99", "ms", milliseconds(percentile(result.latencies, 99))},
+	}, err
 }
 
 // largeStore measures what a big list does, what it costs to hold the data, and to come back with it.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -25,8 +26,10 @@ type Target struct{ Name, Path string }
 type Server struct {
 	Target
 	dir, addr string
-	quota     int64
-	patience  time.Duration
+	// certificates are nil for a server without TLS.
+	certificates *Certificates
+	quota        int64
+	patience     time.Duration
 	// stopped, when closed, ends a start that is waited for.
 	stopped <-chan struct{}
 	cmd     *exec.Cmd
@@ -37,18 +40,17 @@ type Server struct {
 // recommended is the largest quota that etcd's documentation recommends.
 const recommended = 8 << 30
 
-// Start runs the server on free ports and waits until it answers a linearizable read.
-func Start(target Target, dir string) (*Server, error) {
-	s := &Server{Target: target, dir: dir, quota: recommended, patience: time.Minute}
+// Start runs the server on free ports, over mutual TLS if there are certificates, and waits until it
+// answers a linearizable read.
+func Start(target Target, dir string, certificates *Certificates) (*Server, error) {
+	s := &Server{Target: target, dir: dir, certificates: certificates, quota: recommended, patience: time.Minute}
 	_, err := s.start()
 	return s, err
 }
 
 // start returns how long it took from the process's start to the first answer.
 func (s *Server) start() (time.Duration, error) {
-	client, peer := freePort(), freePort()
-	s.addr = "127.0.0.1:" + client
-	url, peerURL := "http://"+s.addr, "http://127.0.0.1:"+peer
+	s.addr = "127.0.0.1:" + freePort()
 	if err := os.MkdirAll(filepath.Dir(s.dir), 0o755); err != nil {
 		return 0, err
 	}
@@ -57,9 +59,7 @@ func (s *Server) start() (time.Duration, error) {
 		return 0, err
 	}
 	s.log = file
-	s.cmd = exec.Command(s.Path, "--data-dir", s.dir, "--listen-client-urls", url, "--advertise-client-urls", url,
-		"--listen-peer-urls", peerURL, "--initial-advertise-peer-urls", peerURL,
-		"--initial-cluster", "default="+peerURL, "--quota-backend-bytes", strconv.FormatInt(s.quota, 10), "--log-level", "warn")
+	s.cmd = exec.Command(s.Path, s.flags()...)
 	s.cmd.Stdout, s.cmd.Stderr = file, file
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	begin := time.Now()
@@ -82,6 +82,18 @@ func (s *Server) start() (time.Duration, error) {
 		return 0, errors.New(s.ending())
 	}
 	return 0, fmt.Errorf("%s did not answer within %v; its log is %s", s.Name, s.patience, file.Name())
+}
+
+// flags are the server's command line, with a free port for the peers that never come.
+func (s *Server) flags() []string {
+	url, peerURL := "http://"+s.addr, "http://127.0.0.1:"+freePort()
+	var security []string
+	if s.certificates != nil {
+		url, security = "https://"+s.addr, s.certificates.Flags()
+	}
+	return append(security, "--data-dir", s.dir, "--listen-client-urls", url, "--advertise-client-urls", url,
+		"--listen-peer-urls", peerURL, "--initial-advertise-peer-urls", peerURL,
+		"--initial-cluster", "default="+peerURL, "--quota-backend-bytes", strconv.FormatInt(s.quota, 10), "--log-level", "warn")
 }
 
 // ending is how a server that has ended did so, and the last it said.
@@ -121,7 +133,11 @@ func (s *Server) answers() bool {
 
 // Dial opens one connection with no limit on what comes back.
 func (s *Server) Dial() *grpc.ClientConn {
-	c, err := grpc.NewClient(s.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	transport := insecure.NewCredentials()
+	if s.certificates != nil {
+		transport = s.certificates.Client
+	}
+	c, err := grpc.NewClient(s.addr, grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<31-1), grpc.MaxCallSendMsgSize(1<<31-1)))
 	if err != nil {
 		panic(err)
@@ -159,17 +175,16 @@ func (s *Server) Kill() {
 	}
 }
 
-// CPU is the processor time the server has used, user and system; zero when it has ended, which the
-// calls that failed will say.
+// CPU is the processor time the server has used, user and system, from the clock that the kernel keeps
+// for each process; zero when it has ended, which the calls that failed will say.
 func (s *Server) CPU() time.Duration {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil || !strings.Contains(string(raw), ")") {
+	// A clock's number is the process' own, inverted, above three bits that say: all threads, as scheduled.
+	const scheduled = 2
+	var used unix.Timespec
+	if err := unix.ClockGettime(^int32(s.cmd.Process.Pid)<<3|scheduled, &used); err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+2:]))
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond
+	return time.Duration(used.Nano())
 }
 
 // Memory returns a field of /proc/PID/status in bytes: VmRSS now, VmHWM at its highest, RssAnon without
