@@ -19,6 +19,9 @@ type goal struct {
 var goals = []goal{
 	{"put, 256 clients", "server CPU", 1.0 / 3},
 	{"get, 256 clients", "server CPU", 1.0 / 3},
+	{"put over mutual TLS, 256 clients", "server CPU", 1.0 / 3},
+	{"get over mutual TLS, 256 clients", "server CPU", 1.0 / 3},
+	{"handshakes over mutual TLS", "server CPU", 1.0 / 2},
 	{"put, 1 client", "p50", 1},
 	{"count_only of all", "p50", 1.0 / 100},
 	{"first 500 of all", "p50", 1.0 / 100},
