@@ -62,12 +62,12 @@ impl Mvcc {
     }
 
     /// Revisions whose records [`Mvcc::maintain`] has still to look at.
-    pub const fn compaction_left(&self) -> u64 {
+    pub fn compaction_left(&self) -> u64 {
         let Compaction { revision, cursor, sweep } = &self.compaction;
         if sweep.is_none() {
             return 0;
         }
-        revision.0.saturating_sub(cursor.main.0).unsigned_abs()
+        revision.0.saturating_sub(cursor.main.0).max(0).unsigned_abs()
     }
 
     /// Carries compaction on: looks at no more than `budget` records, then at segments. Whether there
