@@ -1,6 +1,7 @@
 //! The whole server in one process, asked by a real gRPC client over a real socket: what each
 //! service answers, and every refusal to the byte.
 
+mod caller;
 mod gone;
 mod kv;
 mod lease;
