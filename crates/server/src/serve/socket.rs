@@ -210,7 +210,6 @@ either!(Stream: Plain(plain) => plain, Tls(tls) => &mut tls.0);
 mod tests {
     use super::*;
 
-    /// Of what is seen: a connection as it was accepted.
     #[tokio::test]
     async fn accepted_connections_are_watched_by_tcp_as_etcds_are() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
