@@ -41,9 +41,20 @@ func main() {
 	flag.StringVar(&o.Only, "only", "", "run only the scenarios whose name contains this, in capitals or not")
 	flag.StringVar(&o.Out, "out", "", "write the table and chart into this folder (docs)")
 	flag.Parse()
+	checkOut(o.Out)
 
 	if err := run(o); err != nil {
 		log.Fatal(err)
+	}
+}
+
+// checkOut ends the program if there is no such folder: better now than after the measuring.
+func checkOut(folder string) {
+	if folder == "" {
+		return
+	}
+	if about, err := os.Stat(folder); err != nil || !about.IsDir() {
+		log.Fatalf("-out %s: no such folder, seen from bench/; for the documentation say -out ../docs", folder)
 	}
 }
 

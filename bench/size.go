@@ -103,6 +103,7 @@ func sizeMain(args []string) {
 	flags.BoolVar(&o.Keep, "keep", false, "leave data and logs where they are")
 	flags.DurationVar(&o.CompactEvery, "compact-every", 30*time.Second, "kube-apiserver's interval of compaction, shortened")
 	_ = flags.Parse(args)
+	checkOut(o.Out)
 	for _, text := range strings.Split(steps, ",") {
 		size, err := strconv.ParseFloat(text, 64)
 		if err != nil {
