@@ -27,7 +27,7 @@ pub struct LeaseInfo {
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     ttls: BTreeMap<LeaseId, i64>,
-    /// Only leases that have a key. The keys are copies: a slice would keep a whole batch in memory.
+    /// Only leases that have a key; see [`Leases::reattach`] for those that are not there. The keys are copies: a slice would keep a whole batch in memory.
     attached: BTreeMap<LeaseId, BTreeSet<Box<[u8]>>>,
 }
 
@@ -64,6 +64,13 @@ impl Leases {
             assert!(self.exists(new), "key attached to a lease that is not there");
             self.attached.entry(new).or_default().insert(key.into());
         }
+    }
+
+    /// The key's newest version names this lease. What comes from an etcd may name one that is not
+    /// there: the key then belongs to the next of that name. Returns whether it is there.
+    pub(crate) fn reattach(&mut self, key: &[u8], lease: LeaseId) -> bool {
+        self.attached.entry(lease).or_default().insert(key.into());
+        self.exists(lease)
     }
 
     /// The key belongs to no lease from now on.

@@ -13,6 +13,7 @@ mod digest;
 mod entry;
 mod ids;
 mod image;
+mod import;
 mod intervals;
 mod keyspace;
 mod lease;
@@ -33,6 +34,7 @@ pub use digest::Digest;
 pub use entry::{EntryWriter, MAX_TXN_DEPTH};
 pub use ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
 pub use image::{Image, ImageError, ImageLoader};
+pub use import::{Import, ImportError};
 pub use lease::{LeaseInfo, MAX_LEASE_TTL};
 pub use mvcc::{
     Events, KeyHash, KeyspaceHash, KvRef, Loader, Mvcc, RangePage, Sizes, Unloadable, View,

@@ -166,25 +166,21 @@ impl ImageLoader {
         }
         let Some(keys) = self.keys.take() else { return reader.damaged("no header") };
         self.state.keyspace.mvcc = keys.finish();
-        self.attach(reader)?;
+        self.attach();
         self.written = Some(Digest { keys: reader.fixed32()?, rest: reader.fixed32()? });
         Ok(())
     }
 
     /// A key belongs to the lease that its newest version names.
-    fn attach(&mut self, reader: &Reader<'_>) -> Result<(), DecodeError> {
+    fn attach(&mut self) {
         let Keyspace { mvcc, leases } = &mut self.state.keyspace;
         for at in self.leased.drain(..) {
             let Some(kv) = mvcc.record(at) else { continue };
             if mvcc.get(kv.key).is_none_or(|newest| newest.at() != at) {
                 continue;
             }
-            if !leases.exists(kv.lease) {
-                return reader.damaged("a key on a lease that is not there");
-            }
-            leases.attach(kv.key, LeaseId::NONE, kv.lease);
+            leases.reattach(kv.key, kv.lease);
         }
-        Ok(())
     }
 }
 
