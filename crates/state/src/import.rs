@@ -1,9 +1,12 @@
 //! A state made from what another store holds: its records in the order of their revisions, its
 //! leases, its alarms. What it was asked to compact and had not yet is compacted here.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use crate::ids::{Epoch, LeaseId, ModRevision, Position, Revision};
+use crate::auth::{Auth, PasswordHash, Permission, User};
+use crate::ids::{AuthRevision, Epoch, LeaseId, ModRevision, Position, Revision};
 use crate::keyspace::Keyspace;
 use crate::mvcc::{KeyHash, KvRef, Loader, Unloadable};
 use crate::outcome::Alarm;
@@ -39,6 +42,32 @@ impl From<Unloadable> for ImportError {
     fn from(error: Unloadable) -> Self {
         Self::Record(error)
     }
+}
+
+/// A user of another store.
+#[derive(Clone, Debug, Default)]
+pub struct ImportedUser {
+    /// Its name.
+    pub name: String,
+    /// What its password hashes to; empty if it has none.
+    pub password: PasswordHash,
+    /// Made to have no password.
+    pub no_password: bool,
+    /// Its roles.
+    pub roles: Vec<String>,
+}
+
+/// Who may do what in another store.
+#[derive(Clone, Debug, Default)]
+pub struct ImportedAuth {
+    /// Whether anybody asks.
+    pub enabled: bool,
+    /// How often it was changed.
+    pub revision: AuthRevision,
+    /// The roles by name, and what each allows.
+    pub roles: Vec<(String, Vec<Permission>)>,
+    /// The users.
+    pub users: Vec<ImportedUser>,
 }
 
 /// Takes the contents in. Leases and records may come in any order between one another.
@@ -86,6 +115,30 @@ impl Import {
     /// An alarm that is on.
     pub fn alarm(&mut self, alarm: Alarm) {
         self.state.alarms.raise(alarm);
+    }
+
+    /// Who may do what. Tokens are not taken along: clients authenticate again.
+    pub fn auth(&mut self, imported: ImportedAuth) {
+        let roles = imported.roles.into_iter().map(|(name, mut permissions)| {
+            permissions.sort_by(|a, b| a.range.key.cmp(&b.range.key));
+            (Arc::from(name), Arc::new(permissions))
+        });
+        let mut auth = Auth {
+            enabled: imported.enabled,
+            revision: imported.revision.max(AuthRevision(1)),
+            roles: Arc::new(roles.collect()),
+            ..Auth::default()
+        };
+        let mut users = BTreeMap::new();
+        for user in imported.users {
+            let ImportedUser { name, password, no_password, roles } = user;
+            let mut roles: Vec<Arc<str>> = roles.into_iter().map(Arc::from).collect();
+            roles.sort();
+            let rights = auth.rights(&roles);
+                        users.insert(Arc::from(name), Arc::new(User { password, no_password, roles, rights }));
+        }
+        auth.users = Arc::new(users);
+        self.state.auth = Arc::new(auth);
     }
 
     /// The state, in the given epoch and before the first entry of a journal. `at_least` is a
