@@ -5,6 +5,7 @@
 
 mod database;
 mod destination;
+mod member;
 mod own;
 mod protobuf;
 mod schema;
@@ -14,9 +15,10 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-pub use database::Database;
+pub use database::{Database, Loaded};
 pub use destination::{Destination, RESTORING};
-pub use own::{checkpoint, directory};
+pub use member::{Member, Translate};
+pub use own::{checkpoint, directory, is_at};
 
 /// Hears how many bytes are done, and of how many.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
