@@ -19,6 +19,15 @@ for rev in $(seq "$first" "$now"); do
     echo "keys at $rev: $(ctl "$@" get '' --prefix --rev "$rev" -w json | sed 's/.*"revision":[0-9]*,*//; s/"raft_term":[0-9]*}*//')"
 done
 for id in $(ctl "$@" lease list | sed 1d | sort); do
-    echo "lease $(ctl "$@" lease timetolive --keys -- "$id" | sed 's/remaining([-0-9]*s)/remaining/')"
+    lease=$(ctl "$@" lease timetolive --keys -- "$id")
+    # etcd has the keys in any order.
+    keys=$(printf '%s' "$lease" | sed 's/.*keys(\[\(.*\)\])/\1/' | tr ' ' '\n' | sort | tr '\n' ' ')
+    echo "$(printf '%s' "$lease" | sed 's/ *remaining.*//') keys $keys"
 done
 echo "alarms $(ctl "$@" alarm list)"
+[ $# = 0 ] && exit
+for user in $(ctl "$@" user list); do ctl "$@" user get "$user"; done
+for role in $(ctl "$@" role list); do ctl "$@" role get "$role"; done
+ctl "$@" auth status
+ctl --user reader:other get app/9
+{ ctl --user reader:other get tail/ 2>&1 || true; } | grep -o 'permission denied' | sort -u

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the recorded inputs of the tests in crates/server/tests/restore with a real etcd (ETCD, ETCDCTL):
-# a snapshot, a data directory that was killed with most of its last writes in the log alone, and
-# what etcd itself answers from them once restarted. Run by hand, into an empty folder: fixtures.sh FOLDER
+# a snapshot without and one with users, a data directory whose last writes are in the log alone, and what
+# etcd itself answers from them once restarted. Run by hand, into an empty folder: fixtures.sh FOLDER
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$1
@@ -37,16 +37,18 @@ cp -r "$work/etcd" "$work/copy"
 start "$work/copy"
 "$here/expect.sh" >"$out/snapshot.expected"
 stop -TERM
-# Nothing is committed to the database while this one runs.
-start "$work/etcd" --backend-batch-interval 1h --backend-batch-limit 1000000
-"$here/history.sh" tail
-stop -KILL
 mkdir -p "$out/killed/member/snap" "$out/killed/member/wal"
 cp "$work/snapshot.db" "$out/snapshot.db"
+# The database of before, and the log of after: as if nothing had been committed in between.
 used "$work/etcd/member/snap/db" >"$out/killed/member/snap/db"
+start "$work/etcd" --backend-batch-interval 1h --backend-batch-limit 1000000
+"$here/history.sh" tail rights
+stop -KILL
 for wal in "$work"/etcd/member/wal/*.wal; do
     unpadded "$wal" >"$out/killed/member/wal/$(basename "$wal")"
 done
 start "$work/etcd"
-"$here/expect.sh" >"$out/killed.expected"
+"$here/expect.sh" --user root:pw >"$out/killed.expected"
+"$ETCDCTL" --endpoints "$URL" --user root:pw snapshot save "$out/rights.db" >/dev/null 2>&1
+chmod 644 "$out"/*.db
 stop -TERM

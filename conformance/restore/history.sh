@@ -36,7 +36,7 @@ tail() {
         'get tail/ --prefix' '' 'put tail/d no' '' | ctl txn
     post kv/txn "$(printf '{"success":[{"requestTxn":{"compare":[{"key":"%s","target":"CREATE","createRevision":"0"}],"success":[{"requestPut":{"key":"%s","value":"%s"}}]}}]}' "$(printf tail/n | base64)" "$(printf tail/n | base64)" "$(printf nested | base64)")"
     post kv/put "$(printf '{"key":"%s","value":"","ignore_value":true,"lease":"7001"}' "$(printf tail/b | base64)")"
-    post lease/grant '{"ID": "7004", "TTL": "1"}'
+    post lease/grant '{"ID": "7004", "TTL": "300"}'
     post lease/grant '{"ID": "7005", "TTL": "500"}'
     post lease/revoke '{"ID": "7003"}'
     ctl put tail/leased x --lease 1b5d
@@ -48,4 +48,29 @@ tail() {
     ctl put tail/end end
 }
 
-${1:-history}
+# Ends with users and roles on: from then on it takes --user root:pw.
+rights() {
+    ctl user add root:pw
+    ctl user add reader:pw
+    ctl user add gone:pw
+    ctl user add writer --no-password
+    ctl user grant-role root root
+    ctl role add app
+    ctl role add unused
+    ctl role grant-permission app readwrite app/ app0
+    ctl role grant-permission app read leased/ --prefix=true
+    ctl role grant-permission app write zzz
+    ctl role revoke-permission app zzz
+    ctl user grant-role reader app
+    ctl user grant-role writer app
+    ctl user passwd reader --interactive=false <<<other
+    ctl auth enable
+    ctl --user root:pw user delete gone
+    ctl --user root:pw role delete unused
+    ctl --user reader:other put app/9 allowed
+    # Refused when it was applied, or before.
+    ctl --user reader:other put tail/9 denied 2>/dev/null || true
+    ctl --user root:pw put by/root yes
+}
+
+for part in "${@:-history}"; do $part; done

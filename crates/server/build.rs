@@ -13,7 +13,8 @@ const SECRET: [&str; 4] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["etcdserverpb.proto", "mvccpb.proto", "authpb.proto", "health.proto"];
+    let files =
+        ["etcdserverpb.proto", "mvccpb.proto", "authpb.proto", "health.proto", "raft.proto"];
     let descriptors = protox::compile(files, ["proto"])?;
     prost_build::Config::new()
         .bytes(["."])

@@ -27,7 +27,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// A larger request would not fit the journal's largest entry with what stands around it.
 const MOST_REQUEST_BYTES: u64 = 60 << 20;
 /// The file that keeps the ids of a data directory.
-const IDENTITY: &str = "identity";
+pub(crate) const IDENTITY: &str = "identity";
 
 /// Why a member could not be started, with what to do about it.
 #[derive(Debug)]
@@ -116,6 +116,13 @@ fn open_directory(config: &Config) -> Result<Ids, StartError> {
     let failed = |what: &Path, error: io::Error| {
         StartError(format!("cannot use {}: {error}; see --data-dir", what.display()))
     };
+    if folder.join(engine::restore::RESTORING).exists() {
+        return Err(StartError(format!(
+            "{} is not whole: a restore into it is under way, or was interrupted. Run `meridian restore` \
+             again; it begins anew",
+            folder.display()
+        )));
+    }
     let file = folder.join(IDENTITY);
     match fs::read_to_string(&file) {
         Ok(text) => return parse_identity(&text).ok_or_else(|| damaged(&file)),
@@ -145,7 +152,7 @@ fn restrict(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }
 
-fn write_identity(file: &Path, ids: Ids) -> io::Result<()> {
+pub(crate) fn write_identity(file: &Path, ids: Ids) -> io::Result<()> {
     let unfinished = file.with_extension("unfinished");
     let text = format!("member {:016x}\ncluster {:016x}\n", ids.member_id, ids.cluster_id);
     fs::write(&unfinished, text)?;
@@ -154,7 +161,7 @@ fn write_identity(file: &Path, ids: Ids) -> io::Result<()> {
     file.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
-fn parse_identity(text: &str) -> Option<Ids> {
+pub(crate) fn parse_identity(text: &str) -> Option<Ids> {
     let number = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         u64::from_str_radix(line.trim(), 16).ok()

@@ -37,6 +37,7 @@ pub use identity::Identity;
 pub use invocation::{Invocation, from_process, this_process};
 pub use log::{LogFormat, LogLevel, LogOutput, LogSettings};
 pub use members::InitialClusterState;
+pub(crate) use members::restored_identity;
 pub use notice::Notice;
 pub use tls::{AllowedClients, SelfSigned, Tls, TlsVersions};
 pub use url::{ListenAddress, Scheme, Url};

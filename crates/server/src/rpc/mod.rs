@@ -15,7 +15,7 @@ mod range;
 mod size;
 mod slow;
 mod status;
-mod translate;
+pub(crate) mod translate;
 mod watch;
 
 use std::ops::Deref;

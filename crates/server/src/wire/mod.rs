@@ -26,3 +26,9 @@ pub mod etcdserverpb {
 pub mod health {
     include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
 }
+
+/// What an etcd writes into its log.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+pub mod raftpb {
+    include!(concat!(env!("OUT_DIR"), "/raftpb.rs"));
+}

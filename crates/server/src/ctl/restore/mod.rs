@@ -7,14 +7,14 @@ mod help;
 mod progress;
 mod request;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
 use engine::restore::{Database, Destination, Loaded, Member, Unusable, checkpoint, directory, is_at};
 use state::State;
 
-pub use arguments::Order;
+pub use arguments::{Order, Refused};
 pub use help::help;
 
 use crate::config::Identity;
@@ -46,7 +46,7 @@ pub fn restore(order: &Order, out: &mut dyn io::Write) -> Result<(), Unusable> {
     })?;
     let identity = order.identity.or(found).unwrap_or(order.default_identity);
     let failed = |error| Unusable(format!("cannot write {}: {error}", order.data_dir.display()));
-    start::write_identity(&order.data_dir, identity).map_err(failed)?;
+    start::write_identity(&order.data_dir.join(start::IDENTITY), identity).map_err(failed)?;
     destination.finish()?;
     lines.say(&summary(&loaded.state, identity, written));
     lines.say(&format!("ready: meridian --data-dir {}", order.data_dir.display()));
@@ -90,7 +90,8 @@ fn read(order: &Order, lines: &mut Lines<'_>) -> Result<(Loaded, Option<Identity
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| Unusable(error.to_string()))?;
         let state = runtime.block_on(directory(source))?;
-        let identity = start::read_identity(source).ok().flatten();
+        let identity = fs::read_to_string(source.join(start::IDENTITY));
+        let identity = identity.ok().and_then(|text| start::parse_identity(&text));
         return Ok((Loaded { state, notes: Vec::new() }, identity));
     }
     Err(Unusable(format!(

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use prost::Message;
 use state::{
@@ -179,33 +181,10 @@ fn hash(user: &str, password: &str, hashed: &str) -> Result<PasswordHash, String
              once more and stop it in order, which brings its database up to date"
         ));
     }
-    base64(hashed)
+    BASE64
+        .decode(hashed)
         .map(|bytes| PasswordHash(Bytes::from(bytes)))
-        .ok_or_else(|| format!("the hash of user {user}'s password cannot be read"))
-}
-
-/// With `+`, `/` and padding.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut have) = (0_u32, 0);
-    for byte in text.bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        have += 6;
-        if have >= 8 {
-            have -= 8;
-            bytes.push((bits >> have) as u8);
-        }
-    }
-    Some(bytes)
+        .map_err(|_| format!("the hash of user {user}'s password cannot be read"))
 }
 
 #[cfg(test)]
