@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use server::ctl::restore;
 use server::config::{self, Config, Invocation, Notice};
+use server::ctl::restore;
 use server::observe::supervisor::Supervisor;
 use server::start::{Member, start};
 use server::{observe, serve};

@@ -135,7 +135,7 @@ impl Import {
             let mut roles: Vec<Arc<str>> = roles.into_iter().map(Arc::from).collect();
             roles.sort();
             let rights = auth.rights(&roles);
-                        users.insert(Arc::from(name), Arc::new(User { password, no_password, roles, rights }));
+            users.insert(Arc::from(name), Arc::new(User { password, no_password, roles, rights }));
         }
         auth.users = Arc::new(users);
         self.state.auth = Arc::new(auth);
@@ -211,3 +211,7 @@ impl State {
         self.position = Position::default();
     }
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

@@ -55,11 +55,7 @@ impl Destination {
     ///
     /// # Errors
     /// [`Unusable`] if it cannot be written.
-    pub fn write(
-        &self,
-        state: &State,
-        written: &mut dyn FnMut(u64),
-    ) -> Result<u64, Unusable> {
+    pub fn write(&self, state: &State, written: &mut dyn FnMut(u64)) -> Result<u64, Unusable> {
         let folder = self.dir.join("checkpoints");
         let done = archive::write_at_once(&folder, &state.image(), written);
         done.map_err(|error| Unusable::io(&folder, &error))

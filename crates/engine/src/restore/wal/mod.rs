@@ -163,7 +163,10 @@ impl Wal {
             bytes.resize(place.length as usize, 0);
             read_at(segment, place.offset + 8, &mut bytes)?;
             let entry = Record::decode(&bytes).and_then(|record| Entry::decode(record.data));
-            each(entry.map_err(|_| damaged(segment, place.offset, "it changed while it was read"))?)?;
+            each(
+                entry
+                    .map_err(|_| damaged(segment, place.offset, "it changed while it was read"))?,
+            )?;
         }
         Ok(())
     }

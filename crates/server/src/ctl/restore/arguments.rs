@@ -141,7 +141,8 @@ impl Typed {
 
     fn value(&mut self, name: &str, value: String) -> Result<(), Refused> {
         let number = || {
-            let what = format!("invalid argument \"{value}\" for \"--{name}\" flag: a number is wanted");
+            let what =
+                format!("invalid argument \"{value}\" for \"--{name}\" flag: a number is wanted");
             value.parse::<u64>().map_err(|_| Refused::Wrong(what))
         };
         match name {

@@ -11,7 +11,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use engine::restore::{Database, Destination, Loaded, Member, Unusable, checkpoint, directory, is_at};
+use engine::restore::{
+    Database, Destination, Loaded, Member, Unusable, checkpoint, directory, is_at,
+};
 use state::State;
 
 pub use arguments::{Order, Refused};
@@ -36,7 +38,10 @@ pub fn restore(order: &Order, out: &mut dyn io::Write) -> Result<(), Unusable> {
     loaded.notes.iter().for_each(|note| lines.say(note));
     if let Some(by) = order.bump {
         let before = loaded.state.revision();
-        loaded.state.bump(by).map_err(|error| Unusable(format!("--bump-revision {by}: {error}")))?;
+        loaded
+            .state
+            .bump(by)
+            .map_err(|error| Unusable(format!("--bump-revision {by}: {error}")))?;
         let after = loaded.state.revision();
         lines.say(&format!("revision {before} became {after}, and everything before it compacted"));
     }
@@ -105,12 +110,10 @@ fn read_member(
     lines: &mut Lines<'_>,
 ) -> Result<(Loaded, Option<Identity>), Unusable> {
     let wal_dir = order.wal_dir.as_deref();
-    let member = lines.phase("reading the write-ahead log", |step| {
-        Member::open(&order.source, wal_dir, step)
-    })?;
-    let loaded = lines.phase("reading the database", |step| {
-        member.load(&mut request::command, step)
-    })?;
+    let member = lines
+        .phase("reading the write-ahead log", |step| Member::open(&order.source, wal_dir, step))?;
+    let loaded =
+        lines.phase("reading the database", |step| member.load(&mut request::command, step))?;
     let owner = member.owner();
     let identity = Identity { member_id: owner.member, cluster_id: owner.cluster };
     Ok((loaded, Some(identity).filter(|identity| identity.member_id != 0)))

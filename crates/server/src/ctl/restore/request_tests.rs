@@ -42,10 +42,7 @@ fn deletes_and_revocations_are_commands() {
     let delete = pb::DeleteRangeRequest { key: "a".into(), ..Default::default() };
     let request = Request { delete_range: Some(delete), ..Default::default() };
     let range = KeyRange::point("a".into());
-    assert_eq!(
-        of(&request),
-        Ok(Some(Command::DeleteRange(DeleteRange { range, prev_kv: false })))
-    );
+    assert_eq!(of(&request), Ok(Some(Command::DeleteRange(DeleteRange { range, prev_kv: false }))));
     let revoke = pb::LeaseRevokeRequest { id: -5 };
     let request = Request { lease_revoke: Some(revoke), ..Default::default() };
     assert_eq!(of(&request), Ok(Some(Command::LeaseRevoke { id: LeaseId(-5) })));
@@ -83,11 +80,8 @@ fn a_kind_that_is_not_known_is_refused() {
 
 #[test]
 fn users_and_roles_are_changed() {
-    let user = NewUser {
-        name: "u".to_owned(),
-        hashed_password: "JDJh".to_owned(),
-        ..Default::default()
-    };
+    let user =
+        NewUser { name: "u".to_owned(), hashed_password: "JDJh".to_owned(), ..Default::default() };
     let request = Request { auth_user_add: Some(user), ..Default::default() };
     let password = PasswordHash(Bytes::from_static(b"$2a"));
     let expected = AuthChange::UserAdd { name: "u".into(), password, no_password: false };
