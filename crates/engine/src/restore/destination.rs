@@ -26,22 +26,34 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// Whether `dir` could be taken; nothing is changed.
+    ///
+    /// # Errors
+    /// [`Unusable`] if it is not empty, or another restore is at it.
+    pub fn check(dir: &Path) -> Result<(), Unusable> {
+        let has = contents(dir).map_err(|error| Unusable::io(dir, &error))?;
+        if has.iter().any(|name| name == RESTORING) {
+            return refuse_running(dir);
+        }
+        if has.is_empty() {
+            return Ok(());
+        }
+        Err(Unusable(format!(
+            "{} is not empty (there is {}): choose another --data-dir, or move it away",
+            dir.display(),
+            has.join(", ")
+        )))
+    }
+
     /// Takes `dir`, which must be empty, absent, or left over from a restore that was interrupted.
     ///
     /// # Errors
     /// [`Unusable`] otherwise, or if it cannot be written.
     pub fn claim(dir: &Path) -> Result<Self, Unusable> {
         let failed = |error| Unusable::io(dir, &error);
-        let has = contents(dir).map_err(failed)?;
-        if has.iter().any(|name| name == RESTORING) {
-            refuse_running(dir)?;
+        Self::check(dir)?;
+        if dir.join(RESTORING).exists() {
             clear(dir).map_err(failed)?;
-        } else if !has.is_empty() {
-            return Err(Unusable(format!(
-                "{} is not empty (there is {}): choose another --data-dir, or move it away",
-                dir.display(),
-                has.join(", ")
-            )));
         }
         make(dir).map_err(failed)?;
         let mut made = Self { dir: dir.to_path_buf(), journal: None, finished: false };

@@ -66,7 +66,8 @@ pub(crate) fn record(
     }
     let of_its_place = written == at.main.0 && kv.version > 0;
     let made_before = kv.create_revision > Revision(0) && kv.create_revision <= at.main;
-    if kv.key.is_empty() || !tombstone && !(of_its_place && made_before) {
+    let whole = tombstone || of_its_place && made_before;
+    if kv.key.is_empty() || !whole {
         return Err(Malformed);
     }
     if tombstone {

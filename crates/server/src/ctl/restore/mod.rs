@@ -33,7 +33,7 @@ const CHECKPOINT: &[u8] = b"MRDNCKP";
 /// What is wrong, where, and what to do. Nothing is left behind then.
 pub fn restore(order: &Order, out: &mut dyn io::Write) -> Result<(), Unusable> {
     let mut lines = Lines::new(out);
-    let destination = Destination::claim(&order.data_dir)?;
+    Destination::check(&order.data_dir)?;
     let (mut loaded, found) = read(order, &mut lines)?;
     loaded.notes.iter().for_each(|note| lines.say(note));
     if let Some(by) = order.bump {
@@ -45,6 +45,7 @@ pub fn restore(order: &Order, out: &mut dyn io::Write) -> Result<(), Unusable> {
         let after = loaded.state.revision();
         lines.say(&format!("revision {before} became {after}, and everything before it compacted"));
     }
+    let destination = Destination::claim(&order.data_dir)?;
     let expected = loaded.state.sizes().in_use;
     let written = lines.phase("writing", |step| {
         destination.write(&loaded.state, &mut |bytes| step(bytes, expected.max(bytes)))
