@@ -16,6 +16,7 @@ mod offer;
 mod options;
 mod quota;
 mod recover;
+pub mod restore;
 mod setback;
 mod shared;
 mod vitals;

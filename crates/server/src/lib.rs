@@ -1,6 +1,7 @@
 //! Everything that knows a network, settings or a person.
 
 pub mod config;
+pub mod ctl;
 pub mod grpc;
 pub mod http;
 pub mod observe;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use server::config::{self, Config, Invocation, Notice};
+use server::ctl::restore;
 use server::observe::supervisor::Supervisor;
 use server::start::{Member, start};
 use server::{observe, serve};
@@ -26,6 +27,13 @@ fn main() -> ExitCode {
             }
             Err(why) => {
                 say(&why);
+                ExitCode::FAILURE
+            }
+        },
+        Invocation::Restore(order) => match restore::restore(&order, &mut std::io::stderr()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                say(&format!("Error: {why}"));
                 ExitCode::FAILURE
             }
         },

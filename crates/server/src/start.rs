@@ -18,7 +18,8 @@ use crate::grpc;
 use crate::http::Access;
 use crate::observe::metrics::Settings;
 use crate::observe::store::StoreMetrics;
-use crate::rpc::{Identity, Limits, Services};
+use crate::rpc::{self, Authentication, Identity, Limits, Services};
+use crate::security::{Passwords, Tokens};
 use crate::serve::{Listener, Parts};
 
 /// How long calls under way may go on after SIGTERM.
@@ -26,7 +27,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// A larger request would not fit the journal's largest entry with what stands around it.
 const MOST_REQUEST_BYTES: u64 = 60 << 20;
 /// The file that keeps the ids of a data directory.
-const IDENTITY: &str = "identity";
+pub(crate) const IDENTITY: &str = "identity";
 
 /// Why a member could not be started, with what to do about it.
 #[derive(Debug)]
@@ -63,6 +64,7 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
             config.max_request_bytes.0
         )));
     }
+    let authentication = authentication(config)?;
     let bound = listen::bind_all(config)?;
     let ids = open_directory(config)?;
     // With --auto-tls it writes into the directory, which is ours only now.
@@ -89,7 +91,13 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         options: engine_options(config),
     };
     let (engine, tasks) = Engine::open(engine).await.map_err(|e| StartError(e.to_string()))?;
-    let services = Services::new(engine.clone(), identity(config, ids), limits(config), metrics);
+    let services = Services::of(rpc::Parts {
+        engine: engine.clone(),
+        identity: identity(config, ids),
+        limits: limits(config),
+        metrics,
+        authentication,
+    });
     let access = Access::new(&config.host_whitelist, &config.cors);
     let parts = Parts { services, settings: settings(config), access, drain: DRAIN };
     Ok(Member { engine, tasks, parts, listeners })
@@ -108,6 +116,13 @@ fn open_directory(config: &Config) -> Result<Ids, StartError> {
     let failed = |what: &Path, error: io::Error| {
         StartError(format!("cannot use {}: {error}; see --data-dir", what.display()))
     };
+    if folder.join(engine::restore::RESTORING).exists() {
+        return Err(StartError(format!(
+            "{} is not whole: a restore into it is under way, or was interrupted. Run `meridian restore` \
+             again; it begins anew",
+            folder.display()
+        )));
+    }
     let file = folder.join(IDENTITY);
     match fs::read_to_string(&file) {
         Ok(text) => return parse_identity(&text).ok_or_else(|| damaged(&file)),
@@ -137,7 +152,7 @@ fn restrict(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }
 
-fn write_identity(file: &Path, ids: Ids) -> io::Result<()> {
+pub(crate) fn write_identity(file: &Path, ids: Ids) -> io::Result<()> {
     let unfinished = file.with_extension("unfinished");
     let text = format!("member {:016x}\ncluster {:016x}\n", ids.member_id, ids.cluster_id);
     fs::write(&unfinished, text)?;
@@ -146,7 +161,7 @@ fn write_identity(file: &Path, ids: Ids) -> io::Result<()> {
     file.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
-fn parse_identity(text: &str) -> Option<Ids> {
+pub(crate) fn parse_identity(text: &str) -> Option<Ids> {
     let number = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         u64::from_str_radix(line.trim(), 16).ok()
@@ -171,6 +186,13 @@ fn identity(config: &Config, ids: Ids) -> Identity {
         client_urls: texts(&config.advertise_client_urls),
         peer_urls: texts(&config.initial_advertise_peer_urls),
     }
+}
+
+/// Its keys are read before anything is made.
+fn authentication(config: &Config) -> Result<Authentication, StartError> {
+    let tokens = Tokens::open(&config.auth_token).map_err(StartError)?;
+    let certificates = config.tls.as_ref().is_some_and(|tls| tls.client_cert_auth);
+    Ok(Authentication { tokens, passwords: Passwords::new(config.bcrypt_cost), certificates })
 }
 
 fn limits(config: &Config) -> Limits {

@@ -5,7 +5,9 @@
 //! keys and are in no checkpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
+use crate::auth::LeaseKeys;
 use crate::ids::LeaseId;
 use crate::outcome::Refusal;
 
@@ -27,7 +29,7 @@ pub struct LeaseInfo {
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     ttls: BTreeMap<LeaseId, i64>,
-    /// Only leases that have a key. The keys are copies: a slice would keep a whole batch in memory.
+    /// Only leases that have a key; see [`Leases::reattach`] for those that are not there. The keys are copies: a slice would keep a whole batch in memory.
     attached: BTreeMap<LeaseId, BTreeSet<Box<[u8]>>>,
 }
 
@@ -66,6 +68,13 @@ impl Leases {
         }
     }
 
+    /// The key's newest version names this lease. What comes from an etcd may name one that is not
+    /// there: the key then belongs to the next of that name. Returns whether it is there.
+    pub(crate) fn reattach(&mut self, key: &[u8], lease: LeaseId) -> bool {
+        self.attached.entry(lease).or_default().insert(key.into());
+        self.exists(lease)
+    }
+
     /// The key belongs to no lease from now on.
     pub(crate) fn detach(&mut self, key: &[u8], old: LeaseId) {
         if let Some(keys) = self.attached.get_mut(&old) {
@@ -95,16 +104,31 @@ impl Leases {
         Some(LeaseInfo { id, ttl, keys })
     }
 
+    pub(crate) fn keys(&self, id: LeaseId) -> impl Iterator<Item = &[u8]> {
+        self.attached.get(&id).into_iter().flatten().map(|key| &**key)
+    }
+
     pub(crate) fn ttl(&self, id: LeaseId) -> Option<i64> {
         self.ttls.get(&id).copied()
     }
 
-    pub(crate) fn keys(&self, id: LeaseId) -> impl Iterator<Item = &[u8]> {
-        self.attached.get(&id).into_iter().flatten().map(|key| &**key)
+    /// Leases above `after` and the keys attached to them; those that have none are left out.
+    pub(crate) fn attached_after(
+        &self,
+        after: Option<LeaseId>,
+    ) -> impl Iterator<Item = (LeaseId, &BTreeSet<Box<[u8]>>)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.attached.range((from, Bound::Unbounded)).map(|(id, keys)| (*id, keys))
     }
 
     /// Every lease and its time to live, by id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LeaseId, i64)> + '_ {
         self.ttls.iter().map(|(id, ttl)| (*id, *ttl))
+    }
+}
+
+impl LeaseKeys for Leases {
+    fn keys(&self, id: LeaseId) -> impl Iterator<Item = &[u8]> {
+        Self::keys(self, id)
     }
 }

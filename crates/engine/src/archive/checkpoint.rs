@@ -19,6 +19,8 @@ const SUFFIX: &str = ".checkpoint";
 const UNFINISHED: &str = ".unfinished";
 /// Written between two syncs, so that the page cache never holds a burst that stalls the journal.
 const SYNC_EVERY: usize = 4 << 20;
+/// The same where nobody is disturbed: often enough that the disk is at work from the beginning.
+const SYNC_EVERY_AT_ONCE: usize = 64 << 20;
 /// A block larger than this was not written by us.
 const MAX_BLOCK: u32 = 1 << 30;
 /// So many blocks are in memory while a checkpoint is read.
@@ -27,16 +29,36 @@ const READ_AHEAD: usize = 4;
 /// Writes `image` to `folder`; on return it is durable under its final name. The size of the
 /// file, and what its last sync took.
 pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<(u64, Duration)> {
+    write_syncing(folder, image, SYNC_EVERY, &mut |_| {})
+}
+
+/// As [`write`], where no journal is to be spared. `written` hears of bytes.
+pub(crate) fn write_at_once(
+    folder: &Path,
+    image: &Image,
+    written: &mut dyn FnMut(u64),
+) -> io::Result<u64> {
+    write_syncing(folder, image, SYNC_EVERY_AT_ONCE, written).map(|(bytes, _)| bytes)
+}
+
+fn write_syncing(
+    folder: &Path,
+    image: &Image,
+    sync_every: usize,
+    written: &mut dyn FnMut(u64),
+) -> io::Result<(u64, Duration)> {
     fs::create_dir_all(folder)?;
     let target = folder.join(format!("{:020}{SUFFIX}", image.position().0));
     let unfinished = target.with_extension("unfinished");
     let mut file = File::create(&unfinished)?;
     file.write_all(&MAGIC)?;
-    let mut unsynced = 0;
+    let (mut unsynced, mut all) = (0, 0);
     for chunk in image.chunks() {
         write_block(&mut file, &chunk)?;
         unsynced += chunk.len();
-        if unsynced >= SYNC_EVERY {
+        all += chunk.len() as u64;
+        written(all);
+        if unsynced >= sync_every {
             file.sync_data()?;
             unsynced = 0;
         }

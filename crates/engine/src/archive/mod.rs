@@ -13,7 +13,7 @@ use journal::{Journal, Slot};
 use state::{Image, Position, State, Timestamp};
 use tokio::sync::oneshot;
 
-pub(crate) use checkpoint::{newest, position_of, read};
+pub(crate) use checkpoint::{newest, position_of, read, write_at_once};
 
 /// After a failure the next attempt waits so long.
 const RETRY: Duration = Duration::from_secs(30);

@@ -305,9 +305,10 @@ pub fn refuse_etcd(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
         return Ok(());
     }
     Err(JournalError::Occupied(format!(
-        "{} is the data directory of an etcd; it was left untouched. Choose another --data-dir. To \
-         bring the data along, take a snapshot with `etcdctl snapshot save` while that etcd runs; \
-         restoring it into this server comes with a later release",
+        "{} is the data directory of an etcd; it was left untouched. To bring the data along, stop that \
+         etcd and run `meridian restore {} --data-dir DIR`, and start this server with --data-dir \
+         DIR",
+        dir.display(),
         dir.display()
     )))
 }

@@ -7,6 +7,7 @@ use super::flags::{Fault, Flags};
 use super::notice::Notice;
 use super::table::{self, CONFIG_FILE};
 use super::{Config, environment, file, help, resolve};
+use crate::ctl::restore::{self, Order, Refused};
 
 /// What to do.
 #[derive(Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub enum Invocation {
     Serve(Box<Config>, Vec<Notice>),
     /// Fetch this health page and exit with 0 if it is well.
     Probe(String),
+    /// Make a data directory from another store.
+    Restore(Box<Order>),
     /// Print to standard output and exit with 0.
     Print(String),
     /// Print to standard error and exit.
@@ -50,6 +53,7 @@ pub fn from_process(
         [command, ..] if command == "probe" => {
             return refuse(format!("say '{program} probe URL', as http://127.0.0.1:2381/readyz"));
         }
+        [command, rest @ ..] if command == "restore" => return restored(rest),
         _ => {}
     }
     let mut flags = Flags::default();
@@ -68,6 +72,15 @@ pub fn from_process(
     match settle(flags, &env, read) {
         Ok((config, notices)) => Invocation::Serve(Box::new(config), notices),
         Err(why) => refuse(why),
+    }
+}
+
+fn restored(arguments: &[String]) -> Invocation {
+    match Order::parse(arguments) {
+        Ok(order) => Invocation::Restore(Box::new(order)),
+        Err(Refused::Help) => Invocation::Print(restore::help().to_owned()),
+        // As etcdutl.
+        Err(Refused::Wrong(message)) => Invocation::Refuse { exit_code: 128, message },
     }
 }
 

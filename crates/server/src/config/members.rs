@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::flags::Flags;
+use super::flags::{Fault, Flags};
 use super::identity::Identity;
 use super::url::{self, Url};
 
@@ -46,6 +46,16 @@ impl Member {
         let identity = Identity::of_single_member(&peer_urls, &token);
         Ok(Self { peer_urls, identity, state })
     }
+}
+
+/// The identity that these arguments give a member that is restored.
+pub(crate) fn restored_identity(arguments: &[String]) -> Result<Identity, String> {
+    let mut flags = Flags::default();
+    flags.read_arguments(arguments).map_err(|fault| match fault {
+        Fault::Help => "--help has no value".to_owned(),
+        Fault::Syntax(why) | Fault::Stray(why) => why,
+    })?;
+    Member::resolve(&flags, &flags.text("name")).map(|member| member.identity)
 }
 
 fn check_discovery(flags: &Flags) -> Result<(), String> {

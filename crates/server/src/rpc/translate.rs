@@ -48,7 +48,7 @@ pub(super) fn range(request: pb::RangeRequest) -> Result<(RangeQuery, bool), Ref
 }
 
 /// A write.
-pub(super) fn put(request: pb::PutRequest) -> Result<Put, Refusal> {
+pub(crate) fn put(request: pb::PutRequest) -> Result<Put, Refusal> {
     let put = Put {
         key: request.key,
         value: request.value,
@@ -62,7 +62,7 @@ pub(super) fn put(request: pb::PutRequest) -> Result<Put, Refusal> {
 }
 
 /// A delete.
-pub(super) fn delete_range(request: pb::DeleteRangeRequest) -> Result<DeleteRange, Refusal> {
+pub(crate) fn delete_range(request: pb::DeleteRangeRequest) -> Result<DeleteRange, Refusal> {
     let range = KeyRange { key: request.key, range_end: request.range_end };
     let delete = DeleteRange { range, prev_kv: request.prev_kv };
     delete.check()?;
@@ -70,7 +70,7 @@ pub(super) fn delete_range(request: pb::DeleteRangeRequest) -> Result<DeleteRang
 }
 
 /// A transaction, and whether every read in it may be answered from what is applied.
-pub(super) fn txn(request: pb::TxnRequest, max_ops: usize) -> Result<(Txn, bool), Refusal> {
+pub(crate) fn txn(request: pb::TxnRequest, max_ops: usize) -> Result<(Txn, bool), Refusal> {
     let mut serializable = true;
     let txn = inner_txn(request, max_ops, &mut serializable)?;
     txn.check(max_ops)?;
@@ -200,7 +200,7 @@ fn op_reply(header: pb::ResponseHeader, revision: Revision, reply: OpReply) -> R
 }
 
 /// An alarm's number, for etcd's 0 (none) and numbers it does not know: nothing.
-pub(super) const fn alarm_type(number: i32) -> Option<AlarmType> {
+pub(crate) const fn alarm_type(number: i32) -> Option<AlarmType> {
     match number {
         1 => Some(AlarmType::NoSpace),
         2 => Some(AlarmType::Corrupt),

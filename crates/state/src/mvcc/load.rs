@@ -131,6 +131,19 @@ impl Loader {
         Ok(())
     }
 
+    /// Where the newest record so far stands.
+    #[must_use]
+    pub const fn last(&self) -> ModRevision {
+        self.last
+    }
+
+    /// The store, at a revision that was not known when it was begun.
+    pub(crate) fn finish_at(mut self, revision: Revision) -> Mvcc {
+        assert!(self.last.main <= revision, "no record lies above the revision");
+        self.mvcc.revision = revision;
+        self.finish()
+    }
+
     /// The store.
     #[must_use]
     pub fn finish(mut self) -> Mvcc {

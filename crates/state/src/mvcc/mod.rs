@@ -196,6 +196,13 @@ impl Mvcc {
         self.revision
     }
 
+    /// Leaves out the revisions up to `revision`, which must be a later one.
+    pub(crate) fn skip_to(&mut self, revision: Revision) {
+        assert!(!self.changed(), "not between a change and its commit");
+        assert!(revision > self.revision, "revisions only grow");
+        self.revision = revision;
+    }
+
     /// The committed state, pinned. Not between a change and its commit.
     #[must_use]
     pub fn view(&self) -> View {

@@ -1,0 +1,3 @@
+//! What the binary does for a person besides serving.
+
+pub mod restore;

@@ -1,0 +1,93 @@
+//! Recordings with damage in every region: it is named, or does no harm; nothing panics.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+
+use crate::support::Store;
+
+const LOG: &str = "member/wal/0000000000000000-0000000000000000.wal";
+
+#[test]
+fn a_snapshot_that_is_not_what_was_saved() {
+    let length = fs::metadata(Store::of("snapshot.db").source).expect("a file").len();
+    for at in (0..length).step_by(1013).chain([length - 1]) {
+        let store = Store::of("snapshot.db");
+        flip(&store, at);
+        store.refused(
+            &[],
+            &["is not what was saved", "the checksum behind it is", "its bytes give"],
+        );
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_cut_off() {
+    let length = fs::metadata(Store::of("snapshot.db").source).expect("a file").len();
+    for left in [0, 1, 511, 4096, 8192, length / 2, length - 4096, length - 32, length - 1] {
+        let store = Store::of("snapshot.db");
+        let file = fs::OpenOptions::new().write(true).open(&store.source).expect("a file");
+        file.set_len(left).expect("cut");
+        store.refused(&[], &["checksum behind it"]);
+        if left < length - 32 {
+            store.refused(&["--skip-hash-check"], &[store.source.to_str().expect("a path")]);
+        }
+    }
+}
+
+/// With nothing to compare, what is damaged is found where it matters, and named by its page.
+#[test]
+fn pages_that_are_damaged() {
+    let length = fs::metadata(Store::of("rights.db").source).expect("a file").len();
+    let (mut named, mut harmless) = (0, 0);
+    for at in (0..length).step_by(61) {
+        let store = Store::of("rights.db");
+        flip(&store, at);
+        match store.restore(&["--skip-hash-check"]) {
+            Ok(_) => harmless += 1,
+            Err(why) => {
+                assert!(why.contains("rights.db"), "byte {at}: {why}");
+                named += usize::from(why.contains("page "));
+            }
+        }
+    }
+    // Most bytes are of pages that nothing refers to any more, or of no page's elements.
+    assert!(named > 20, "{named} were named, {harmless} did no harm");
+}
+
+#[test]
+fn a_log_that_is_damaged() {
+    let end = fs::metadata(Store::of("killed").source.join(LOG)).expect("a file").len();
+    for at in (0..end).step_by(97) {
+        let store = Store::of("killed");
+        flip_in(&store, LOG, at);
+        match store.restore(&[]) {
+            Ok(said) => {
+                let torn = said.contains("the log ends within a record");
+                assert!(torn || said.contains("restored revision 33"), "byte {at}: {said}");
+            }
+            Err(why) => assert!(why.contains(LOG) && why.contains("at byte"), "byte {at}: {why}"),
+        }
+    }
+}
+
+#[test]
+fn a_checksum_in_the_log_that_does_not_match() {
+    let store = Store::of("killed");
+    // Inside the value of the last puts.
+    let log = fs::read(store.source.join(LOG)).expect("the log");
+    let at = log.windows(7).position(|part| part == b"by/root").expect("a put");
+    flip_in(&store, LOG, at as u64);
+    store.refused(&[], &[LOG, "is damaged at byte", "a record's checksum is", "its bytes give"]);
+}
+
+fn flip(store: &Store, at: u64) {
+    flip_in(store, "", at);
+}
+
+fn flip_in(store: &Store, file: &str, at: u64) {
+    let path = if file.is_empty() { store.source.clone() } else { store.source.join(file) };
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).expect("a file");
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).expect("a byte");
+    file.write_all_at(&[byte[0] ^ 0x24], at).expect("another");
+}
