@@ -38,7 +38,7 @@ impl Alarms {
     /// Whether the alarms let a command through: CORRUPT none that touches keys or leases, NOSPACE none
     /// that needs room.
     pub(crate) fn admit(&self, command: &Command) -> Result<(), Refusal> {
-        if self.on.is_empty() || matches!(command, Command::Alarm { .. } | Command::Claim { .. }) {
+        if self.on.is_empty() || is_exempt(command) {
             return Ok(());
         }
         if self.is_on(AlarmType::Corrupt) {
@@ -57,4 +57,15 @@ impl Alarms {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Alarm> + '_ {
         self.on.iter().copied()
     }
+}
+
+/// No alarm forbids what touches neither keys nor leases.
+fn is_exempt(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Alarm { .. }
+            | Command::Claim { .. }
+            | Command::MemberUpdate { .. }
+            | Command::Downgrade { .. }
+    )
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::cluster::ClusterVersion;
 use crate::ids::{Epoch, LeaseId, MemberId, Revision, Timestamp};
 use crate::range::{KeyRange, RangeQuery};
 
@@ -47,6 +48,18 @@ pub enum Command {
         epoch: Epoch,
         /// Who claims it.
         member: MemberId,
+    },
+    /// Say where a member is reached by the others. That it is a member was seen before ordering.
+    MemberUpdate {
+        /// Which.
+        member: MemberId,
+        /// As given: etcd judges them when a member is added, and no more.
+        peer_urls: Vec<String>,
+    },
+    /// Begin a downgrade of the cluster, or end the one under way.
+    Downgrade {
+        /// The version to go to; `None` ends it.
+        to: Option<ClusterVersion>,
     },
 }
 

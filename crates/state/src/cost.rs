@@ -28,6 +28,9 @@ impl Command {
             Self::Put(put) => put.key.len() + put.value.len(),
             Self::DeleteRange(delete) => delete.range.key.len() + delete.range.range_end.len(),
             Self::Txn(txn) => txn.size(),
+            Self::MemberUpdate { peer_urls, .. } => {
+                peer_urls.iter().map(|url| url.len() + size_of::<String>()).sum()
+            }
             _ => 0,
         };
         ENTRY_OVERHEAD + bytes

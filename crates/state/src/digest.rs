@@ -12,7 +12,7 @@ use crate::image::Image;
 pub struct Digest {
     /// etcd's HashKV at the newest revision.
     pub keys: u32,
-    /// Everything else: position, epoch, clock, revisions, alarms, leases.
+    /// Everything else: position, epoch, clock, revisions, alarms, leases, cluster.
     pub rest: u32,
 }
 
@@ -39,6 +39,9 @@ pub(crate) fn rest(image: &Image) -> u32 {
     for (id, ttl) in &image.leases {
         put_signed(&mut bytes, id.0);
         put_signed(&mut bytes, *ttl);
+    }
+    if !image.cluster.is_silent() {
+        image.cluster.encode(&mut bytes);
     }
     crc32c::crc32c(&bytes)
 }

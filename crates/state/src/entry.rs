@@ -36,7 +36,14 @@ mod tag {
     pub(super) const CLAIM: u8 = 8;
     /// Only inside a transaction.
     pub(super) const RANGE: u8 = 9;
-    pub(super) const GREATEST: u8 = RANGE;
+    pub(super) const MEMBER_UPDATE: u8 = 32;
+    pub(super) const DOWNGRADE: u8 = 33;
+    pub(super) const GREATEST: u8 = DOWNGRADE;
+
+    /// Whether this version gives the number a meaning. 10 to 31 are left to come.
+    pub(super) fn is_known(tag: u8) -> bool {
+        matches!(tag, END..=RANGE | MEMBER_UPDATE..=GREATEST)
+    }
 }
 
 /// Writes an entry command by command, so that a batch need not be held twice.

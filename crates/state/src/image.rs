@@ -9,6 +9,7 @@ use std::iter::Peekable;
 
 use bytes::{BufMut, Bytes};
 
+use crate::cluster::Cluster;
 use crate::codec::{DecodeError, put_signed, put_unsigned};
 use crate::digest::{self, Digest};
 use crate::entry::alarm_number;
@@ -21,7 +22,10 @@ use block::{Kind, record};
 pub use load::ImageLoader;
 
 const MAGIC: &[u8; 8] = b"MERIDIAN";
-const FORMAT: u64 = 1;
+/// What is written when there is nothing that older versions do not know, so that they read it.
+const FIRST_FORMAT: u64 = 1;
+/// With a block about the cluster.
+const FORMAT: u64 = 2;
 /// A block is closed when it has so many bytes.
 const BLOCK: usize = 1 << 20;
 
@@ -31,6 +35,7 @@ pub struct Image {
     pub(crate) epoch: Epoch,
     pub(crate) clock: Timestamp,
     pub(crate) alarms: Vec<Alarm>,
+    pub(crate) cluster: Cluster,
     /// By id. What is attached follows from the keys.
     pub(crate) leases: Vec<(LeaseId, i64)>,
     pub(crate) view: View,
@@ -76,6 +81,7 @@ impl Image {
             epoch: state.epoch,
             clock: state.clock,
             alarms: state.alarms().collect(),
+            cluster: state.cluster.clone(),
             leases: state.leases().collect(),
             view: state.view(),
         }
@@ -108,7 +114,7 @@ impl Image {
     fn header(&self) -> Bytes {
         let mut out = block::begin(256);
         out.put_slice(MAGIC);
-        put_unsigned(&mut out, FORMAT);
+        put_unsigned(&mut out, if self.cluster.is_silent() { FIRST_FORMAT } else { FORMAT });
         put_unsigned(&mut out, self.position.0);
         put_unsigned(&mut out, self.epoch.0);
         put_unsigned(&mut out, self.clock.0);
@@ -120,6 +126,12 @@ impl Image {
             out.put_u8(alarm_number(alarm.alarm));
         }
         block::finish(out, Kind::Header)
+    }
+
+    fn cluster(&self) -> Option<Bytes> {
+        let mut out = block::begin(256);
+        self.cluster.encode(&mut out);
+        (!self.cluster.is_silent()).then(|| block::finish(out, Kind::Cluster))
     }
 
     fn leases(&self, from: usize) -> (Bytes, usize) {
@@ -145,7 +157,7 @@ impl Image {
     }
 }
 
-/// The blocks in their order: header, leases, records, trailer.
+/// The blocks in their order: header, cluster, leases, records, trailer.
 struct Chunks<'a> {
     image: &'a Image,
     stage: Stage<'a>,
@@ -153,6 +165,7 @@ struct Chunks<'a> {
 
 enum Stage<'a> {
     Header,
+    Cluster,
     Leases { next: usize },
     Records { rest: Peekable<Box<dyn Iterator<Item = KvRef<'a>> + 'a>>, count: u64 },
     Done,
@@ -165,8 +178,12 @@ impl Iterator for Chunks<'_> {
         let image = self.image;
         match &mut self.stage {
             Stage::Header => {
-                self.stage = Stage::Leases { next: 0 };
+                self.stage = Stage::Cluster;
                 Some(image.header())
+            }
+            Stage::Cluster => {
+                self.stage = Stage::Leases { next: 0 };
+                image.cluster().or_else(|| self.next())
             }
             Stage::Leases { next } if *next < image.leases.len() => {
                 let block;

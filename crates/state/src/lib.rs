@@ -1,10 +1,11 @@
-//! The deterministic machine: MVCC, leases, alarms. Commands in, outcomes and events out.
+//! The deterministic machine: MVCC, leases, alarms, members. Commands in, outcomes and events out.
 //!
 //! No clock, no randomness, no file, no network, no `async`: the same entries give the same state,
 //! byte for byte, on every replica and for ever.
 
 mod alarms;
 mod check;
+mod cluster;
 mod codec;
 mod command;
 mod compare;
@@ -24,6 +25,7 @@ mod state;
 mod txn;
 
 pub use check::check;
+pub use cluster::{Cluster, ClusterVersion};
 pub use codec::DecodeError;
 pub use command::{
     AlarmAction, AlarmType, Command, Compare, CompareResult, CompareTarget, DeleteRange, Entry, Op,

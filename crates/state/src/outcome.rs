@@ -49,6 +49,10 @@ pub enum Reply {
         /// Whether it was granted.
         granted: bool,
     },
+    /// To `MemberUpdate`.
+    MemberUpdate,
+    /// To `Downgrade`.
+    Downgrade,
     /// The whole entry was void: its epoch is not the current one. Offer it again.
     Void,
 }
@@ -147,4 +151,8 @@ pub enum Refusal {
     NoSpace,
     /// Replicas disagree.
     Corrupt,
+    /// A downgrade is under way already.
+    DowngradeInProgress,
+    /// There is no downgrade to end.
+    NoDowngrade,
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::alarms::Alarms;
+use crate::cluster::Cluster;
 use crate::command::{AlarmType, Command, Entry, Txn};
 use crate::digest::Digest;
 use crate::ids::{Epoch, LeaseId, Position, Revision, Timestamp};
@@ -18,6 +19,7 @@ use crate::txn::Plan;
 pub struct State {
     pub(crate) keyspace: Keyspace,
     pub(crate) alarms: Alarms,
+    pub(crate) cluster: Cluster,
     pub(crate) position: Position,
     pub(crate) epoch: Epoch,
     pub(crate) clock: Timestamp,
@@ -83,6 +85,14 @@ impl State {
                 Ok(Reply::Alarm(self.alarms.change(*action, *member, *alarm)))
             }
             Command::Claim { epoch, member: _ } => Ok(self.claim(*epoch)),
+            Command::MemberUpdate { member, peer_urls } => {
+                self.cluster.update(*member, peer_urls);
+                Ok(Reply::MemberUpdate)
+            }
+            Command::Downgrade { to } => {
+                self.cluster.downgrade_to(*to)?;
+                Ok(Reply::Downgrade)
+            }
         }
     }
 
@@ -145,6 +155,12 @@ impl State {
     #[must_use]
     pub fn is_alarmed(&self, alarm: AlarmType) -> bool {
         self.alarms.is_on(alarm)
+    }
+
+    /// What the cluster was told about itself.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// A lease and its keys.

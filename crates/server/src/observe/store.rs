@@ -13,8 +13,16 @@ use super::histogram::{Histogram, Unit};
 use super::request;
 
 /// etcd's names of what is applied.
-const OPS: [&str; 7] =
-    ["Put", "DeleteRange", "Txn", "Compaction", "LeaseGrant", "LeaseRevoke", "Alarm"];
+const OPS: [&str; 8] = [
+    "Put",
+    "DeleteRange",
+    "Txn",
+    "Compaction",
+    "LeaseGrant",
+    "LeaseRevoke",
+    "Alarm",
+    "DowngradeInfoSet",
+];
 
 /// See the module.
 #[derive(Debug)]
@@ -251,7 +259,9 @@ impl StoreMetrics {
     fn note(&self, command: &Command, outcome: &Outcome) -> Option<(usize, bool)> {
         let carried_out = outcome.result.is_ok();
         let op = match (command, &outcome.result) {
-            (_, Ok(Reply::Void)) | (Command::Claim { .. }, _) => return None,
+            (_, Ok(Reply::Void)) | (Command::Claim { .. } | Command::MemberUpdate { .. }, _) => {
+                return None;
+            }
             (Command::Put(put), result) => {
                 if result.is_ok() {
                     self.operations.put(put.key.len() + put.value.len());
@@ -278,6 +288,7 @@ impl StoreMetrics {
             }
             (Command::LeaseRevoke { .. }, _) => 5,
             (Command::Alarm { .. }, _) => 6,
+            (Command::Downgrade { .. }, _) => 7,
         };
         Some((op, carried_out))
     }

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use state::{Command, LeaseId, Reply};
 
 use super::{Services, decode, mismatched};
-use crate::grpc::{Messages, Requests, Status, frame};
+use crate::grpc::{Context, Messages, Requests, Status, frame};
 use crate::wire::etcdserverpb as pb;
 
 /// What etcd takes a lease to need.
@@ -16,10 +16,20 @@ const LEASE_COST: usize = 64;
 impl Services {
     pub(super) async fn lease_grant(
         &self,
+        context: &Context,
         message: Bytes,
     ) -> Result<pb::LeaseGrantResponse, Status> {
         let size = message.len();
-        let request: pb::LeaseGrantRequest = decode(message)?;
+        self.grant(context, decode(message)?, size).await
+    }
+
+    /// Grants a lease; the request's message has `size` bytes.
+    pub(super) async fn grant(
+        &self,
+        _context: &Context,
+        request: pb::LeaseGrantRequest,
+        size: usize,
+    ) -> Result<pb::LeaseGrantResponse, Status> {
         self.admit(LEASE_COST).await?;
         self.check_size(size)?;
         let id = match LeaseId(request.id) {

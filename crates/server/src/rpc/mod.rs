@@ -1,12 +1,16 @@
 //! etcd's services, one file each, behind [`crate::grpc::Service`]. They check and translate; what
 //! is true is decided by the engine and the machine.
 
+mod claim;
 mod cluster;
+mod downgrade;
+mod election;
 mod encode;
 mod header;
 mod health;
 mod kv;
 mod lease;
+mod lock;
 pub mod maintenance;
 mod methods;
 mod range;
@@ -126,33 +130,67 @@ impl Services {
         Ok(())
     }
 
-    async fn answer(&self, method: Method, message: Bytes) -> Result<Payload, Status> {
+    async fn answer(
+        &self,
+        method: Method,
+        context: Context,
+        message: Bytes,
+    ) -> Result<Payload, Status> {
         match method {
             Method::Range => self.range(message).await,
             Method::Put => self.put(message).await,
-            Method::DeleteRange => self.delete_range(message).await,
-            Method::Txn => self.txn(message).await,
-            other => Box::pin(self.answer_rarely(other, message)).await,
+            Method::DeleteRange => self.delete_range(&context, message).await,
+            Method::Txn => self.txn(&context, message).await,
+            other => Box::pin(self.answer_rarely(other, context, message)).await,
         }
     }
 
     /// The methods that are not asked for thousands of times a second: kept apart so that the
     /// future of the others stays small.
-    async fn answer_rarely(&self, method: Method, message: Bytes) -> Result<Payload, Status> {
+    async fn answer_rarely(
+        &self,
+        method: Method,
+        context: Context,
+        message: Bytes,
+    ) -> Result<Payload, Status> {
         match method {
             Method::Compact => reply(&self.compact(decode(message)?).await?),
-            Method::LeaseGrant => reply(&self.lease_grant(message).await?),
+            Method::LeaseGrant => reply(&self.lease_grant(&context, message).await?),
             Method::LeaseRevoke => reply(&self.lease_revoke(decode(message)?).await?),
             Method::LeaseTimeToLive => reply(&self.lease_time_to_live(decode(message)?).await?),
             Method::LeaseLeases => reply(&self.lease_leases()),
             Method::MemberList => reply(&self.member_list(decode(message)?).await?),
+            Method::MemberAdd => reply(&self.member_add(&decode(message)?)?),
+            Method::MemberRemove => reply(&self.member_remove(&decode(message)?)?),
+            Method::MemberUpdate => reply(&self.member_update(message).await?),
+            Method::MemberPromote => reply(&self.member_promote(&decode(message)?)?),
             Method::Alarm => reply(&self.alarm(decode(message)?).await?),
             Method::Status => reply(&self.status()),
             Method::Defragment => reply(&self.defragment()),
             Method::Hash => reply(&self.hash().await?),
             Method::HashKv => reply(&self.hash_kv(decode(message)?).await?),
+            Method::MoveLeader => reply(&self.move_leader(&decode(message)?)?),
+            Method::Downgrade => reply(&self.downgrade(decode(message)?).await?),
             Method::HealthCheck => reply(&health::check(&decode(message)?)?),
             Method::HealthList => reply(&health::list()),
+            other => self.answer_contender(other, context, message).await,
+        }
+    }
+
+    /// Locks and elections, which may take as long as their callers have patience.
+    async fn answer_contender(
+        &self,
+        method: Method,
+        context: Context,
+        message: Bytes,
+    ) -> Result<Payload, Status> {
+        match method {
+            Method::Lock => reply(&self.lock(context, decode(message)?).await?),
+            Method::Unlock => reply(&self.unlock(context, decode(message)?).await?),
+            Method::Campaign => reply(&self.campaign(context, decode(message)?).await?),
+            Method::Proclaim => reply(&self.proclaim(context, decode(message)?).await?),
+            Method::Leader => reply(&self.leader(context, decode(message)?).await?),
+            Method::Resign => reply(&self.resign(context, decode(message)?).await?),
             other => Err(other.later()),
         }
     }
@@ -186,10 +224,11 @@ impl Service for Services {
     ) -> Result<Payload, Status> {
         self.enter(method, &context)?;
         let began = Instant::now();
-        let answer = self.answer(method, message.clone()).await;
+        let address = context.peer.address;
+        let answer = self.answer(method, context, message.clone()).await;
         let took = began.elapsed();
         if took > self.limits.warn_request_after {
-            slow::warn_of_slow_request(method, context.peer.address, took, &message, &answer);
+            slow::warn_of_slow_request(method, address, took, &message, &answer);
         }
         answer
     }
@@ -203,6 +242,7 @@ impl Service for Services {
         self.enter(method, &context)?;
         match method {
             Method::RangeStream => self.range_stream(decode(message)?).await,
+            Method::Observe => Ok(self.observe(context, &decode(message)?)),
             Method::HealthWatch => Ok(health::watch(&decode(message)?)),
             other => Err(other.later()),
         }

@@ -11,7 +11,7 @@ use state::{RangePage, RangeQuery, Refusal, Revision, Sort, SortOrder, SortTarge
 
 use super::encode::{Part, range_reply};
 use super::{Services, decode, status, translate};
-use crate::grpc::{Code, Messages, Payload, Status};
+use crate::grpc::{Code, Context, Messages, Payload, Status};
 use crate::observe::request;
 use crate::wire::etcdserverpb as pb;
 use pb::ResponseHeader as Header;
@@ -44,6 +44,28 @@ impl Services {
         self.was_read("read-only range ", began, found.is_ok(), describe, response);
         let (page, part, length) = found?;
         range_reply(page, part, length)
+    }
+
+    /// The page that answers a request, and the revision at which it does.
+    pub(super) async fn page(
+        &self,
+        _context: &Context,
+        request: pb::RangeRequest,
+    ) -> Result<(Revision, RangePage), Status> {
+        let (query, serializable) = translate::range(request)?;
+        let view = self.read_view(serializable).await?;
+        let revision = view.revision();
+        Ok((revision, self.look(view, query).await?))
+    }
+
+    /// The page that answers a query, found where looking holds up nobody.
+    async fn look(&self, view: Arc<View>, query: RangeQuery) -> Result<RangePage, Status> {
+        self.metrics.store.operations.ranges.fetch_add(1, Relaxed);
+        Ok(if is_heavy(&view, &query) {
+            aside(move || view.range(&query)).await??
+        } else {
+            view.range(&query)?
+        })
     }
 
     /// The view that a read is answered from.
@@ -87,13 +109,8 @@ impl Services {
             return Err(status::STREAM_FILTERS);
         }
         let view = self.read_view(serializable).await?;
-        self.metrics.store.operations.ranges.fetch_add(1, Relaxed);
         let header = self.header(view.revision());
-        let page = if is_heavy(&view, &query) {
-            aside(move || view.range(&query)).await??
-        } else {
-            view.range(&query)?
-        };
+        let page = self.look(view, query).await?;
         let rest = Part::whole(header, &page);
         let target = self.limits.max_request_bytes;
         let chunks = Chunks { page, rest, keys: FIRST_CHUNK, target, over: false };

@@ -1,6 +1,7 @@
 //! Bytes to commands. Whatever the bytes, an answer and never a panic.
 
 use super::{MAX_TXN_DEPTH, compare, tag};
+use crate::cluster;
 use crate::codec::{DecodeError, Reader};
 use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Put, Txn};
 use crate::ids::{Epoch, LeaseId, MemberId, Revision};
@@ -24,13 +25,18 @@ pub(super) fn command(reader: &mut Reader<'_>) -> Result<Option<Command>, Decode
             epoch: Epoch(reader.unsigned()?),
             member: MemberId(reader.unsigned()?),
         },
+        tag::MEMBER_UPDATE => {
+            let (member, peer_urls) = cluster::member(reader)?;
+            Command::MemberUpdate { member, peer_urls }
+        }
+        tag::DOWNGRADE => Command::Downgrade { to: cluster::downgrade(reader)? },
         found => return Err(unknown(found, at)),
     };
     Ok(Some(command))
 }
 
 fn unknown(found: u8, offset: usize) -> DecodeError {
-    if found <= tag::GREATEST {
+    if tag::is_known(found) {
         return DecodeError::Damaged { what: "a command out of place", offset };
     }
     let (found, understood) = (u64::from(found), u64::from(tag::GREATEST));

@@ -3,6 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::{compare, tag};
+use crate::cluster;
 use crate::codec::{put_signed, put_string, put_unsigned};
 use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Put, Txn};
 use crate::ids::LeaseId;
@@ -39,6 +40,14 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
             out.put_u8(tag::CLAIM);
             put_unsigned(out, epoch.0);
             put_unsigned(out, member.0);
+        }
+        Command::MemberUpdate { member, peer_urls } => {
+            out.put_u8(tag::MEMBER_UPDATE);
+            cluster::put_member(out, *member, peer_urls);
+        }
+        Command::Downgrade { to } => {
+            out.put_u8(tag::DOWNGRADE);
+            cluster::put_downgrade(out, *to);
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::block::{self, Kind, record};
 use super::{FORMAT, ImageError, MAGIC};
+use crate::cluster::Cluster;
 use crate::codec::{DecodeError, Reader};
 use crate::digest::Digest;
 use crate::entry::alarm_type;
@@ -82,6 +83,7 @@ impl ImageLoader {
         }
         match (kind, self.keys.is_some()) {
             (Kind::Header, false) => self.header(&mut reader)?,
+            (Kind::Cluster, true) => self.cluster(&mut reader)?,
             (Kind::Leases, true) => self.leases(&mut reader)?,
             (Kind::Records, true) => self.records(&mut reader)?,
             (Kind::Trailer, true) => self.trailer(&mut reader)?,
@@ -125,6 +127,14 @@ impl ImageLoader {
             Some(hash) => Loader::with_hash(revision, compact_revision, hash),
             None => Loader::new(revision, compact_revision),
         });
+        Ok(())
+    }
+
+    fn cluster(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        if !self.state.cluster.is_silent() {
+            return reader.damaged("a second block about the cluster");
+        }
+        self.state.cluster = Cluster::decode(reader)?;
         Ok(())
     }
 
