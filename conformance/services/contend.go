@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	contenders     = 20
 	rounds         = 5
 	contentionTime = 2 * time.Minute
 )
@@ -64,14 +63,14 @@ func (a *arena) turn(ctx context.Context, contend contender) error {
 }
 
 // judge says what went wrong: in the order of turns, and in what was left behind.
-func (a *arena) judge(prefix string) []string {
+func (a *arena) judge(prefix string, want int) []string {
 	for i := 1; i < len(a.turns); i++ {
 		if a.turns[i] <= a.turns[i-1] {
 			a.fault("revision %d had its turn after %d", a.turns[i], a.turns[i-1])
 		}
 	}
-	if len(a.turns) != contenders*rounds {
-		a.fault("%d turns were taken, not %d", len(a.turns), contenders*rounds)
+	if len(a.turns) != want {
+		a.fault("%d turns were taken, not %d", len(a.turns), want)
 	}
 	left, err := a.client.Get(context.Background(), prefix, clientv3.WithPrefix())
 	if err != nil || left.Count != 0 {
@@ -81,7 +80,7 @@ func (a *arena) judge(prefix string) []string {
 }
 
 // contend has locks and elections contended for, by the services, by the official client, by both.
-func contend(binary string) (int, error) {
+func contend(binary string, contenders int) (int, error) {
 	side, err := open(binary)
 	if err != nil {
 		return 0, err
@@ -97,7 +96,7 @@ func contend(binary string) (int, error) {
 		{"elections by the service", []func(*entrant, int) (contender, error){serviceElection}},
 		{"elections by service and client", []func(*entrant, int) (contender, error){serviceElection, clientElection}},
 	} {
-		faults, took, err := contestOf(side, contest.name, contest.kind)
+		faults, took, err := contestOf(side, contest.name, contest.kind, contenders)
 		if err != nil {
 			return failed, fmt.Errorf("%s, %s: %w", filepath.Base(binary), contest.name, err)
 		}
@@ -119,7 +118,8 @@ type entrant struct {
 	name   string
 }
 
-func contestOf(s *side, name string, kinds []func(*entrant, int) (contender, error)) ([]string, time.Duration, error) {
+func contestOf(s *side, name string, kinds []func(*entrant, int) (contender, error),
+	contenders int) ([]string, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), contentionTime)
 	defer cancel()
 	judge, err := dial(s)
@@ -138,7 +138,7 @@ func contestOf(s *side, name string, kinds []func(*entrant, int) (contender, err
 			return nil, 0, err
 		}
 	}
-	return arena.judge(name + "/"), time.Since(began), nil
+	return arena.judge(name+"/", contenders*rounds), time.Since(began), nil
 }
 
 // contest is one contender's part, over a connection of its own.

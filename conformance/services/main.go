@@ -19,8 +19,9 @@ func main() {
 	etcd := flag.String("etcd", "bin/etcd", "the reference")
 	meridian := flag.String("meridian", "../target/release/meridian", "what is judged")
 	verbose := flag.Bool("v", false, "print what etcd says")
+	contenders := flag.Int("contenders", 20, "how many clients contend")
 	flag.Parse()
-	failed, err := run(*etcd, *meridian, *verbose)
+	failed, err := run(*etcd, *meridian, *contenders, *verbose)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func main() {
 	fmt.Println("services: all alike")
 }
 
-func run(etcd, meridian string, verbose bool) (int, error) {
+func run(etcd, meridian string, contenders int, verbose bool) (int, error) {
 	failed := 0
 	for _, script := range scripts {
 		n, err := compare(etcd, meridian, script, verbose)
@@ -40,7 +41,7 @@ func run(etcd, meridian string, verbose bool) (int, error) {
 		failed += n
 	}
 	for _, binary := range []string{etcd, meridian} {
-		n, err := contend(binary)
+		n, err := contend(binary, contenders)
 		if err != nil {
 			return failed, err
 		}
