@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
 use super::lock::{grant, keys};
-use super::support::{Client, Server, eventually, refused};
+use super::support::{Client, Server, eventually, refused, soon};
 
 const OBSERVE: &str = "/v3electionpb.Election/Observe";
 
@@ -66,7 +66,7 @@ async fn waiting(
 ) -> tokio::task::JoinHandle<Result<electionpb::CampaignResponse, Status>> {
     let (mut client, engine) = (server.client().await, server.engine.clone());
     let before = engine.watch_counts().watchers;
-    let call = tokio::spawn(async move { campaign(&mut client, lease, "next").await });
+    let call = tokio::spawn(async move { soon(campaign(&mut client, lease, "next")).await });
     eventually("it waits", || engine.watch_counts().watchers == before + 1).await;
     call
 }

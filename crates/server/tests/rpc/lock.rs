@@ -10,7 +10,7 @@ use server::wire::etcdserverpb as pb;
 use server::wire::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockResponse};
 use tonic::{Code, Request, Status};
 
-use super::support::{Client, Server, eventually, everything, refused};
+use super::support::{Client, Server, eventually, everything, refused, soon};
 
 const LOCK: &str = "/v3lockpb.Lock/Lock";
 const UNLOCK: &str = "/v3lockpb.Lock/Unlock";
@@ -82,7 +82,7 @@ async fn waiting(
 ) -> tokio::task::JoinHandle<Result<LockResponse, Status>> {
     let (mut client, engine) = (server.client().await, server.engine.clone());
     let before = engine.watch_counts().watchers;
-    let call = tokio::spawn(async move { lock(&mut client, name, lease).await });
+    let call = tokio::spawn(async move { soon(lock(&mut client, name, lease)).await });
     eventually("it waits", || engine.watch_counts().watchers == before + 1).await;
     call
 }
@@ -204,9 +204,8 @@ async fn many_contend() {
         }
     });
     let contenders: Vec<_> = contenders.collect();
-    future::join_all(contenders.into_iter().map(tokio::spawn)).await.into_iter().for_each(|one| {
-        one.unwrap();
-    });
+    let contenders = future::join_all(contenders.into_iter().map(tokio::spawn));
+    soon(contenders).await.into_iter().for_each(|one| one.unwrap());
     let turns = turns.lock().clone();
     assert!(turns.len() >= 150, "{} turns", turns.len());
     assert!(turns.is_sorted_by(|one, next| one < next), "{turns:?}");
