@@ -13,8 +13,8 @@ const SECRET: [&str; 4] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files =
-        ["etcdserverpb.proto", "mvccpb.proto", "authpb.proto", "health.proto", "raft.proto"];
+    let files = ["etcdserverpb", "mvccpb", "authpb", "lock", "election", "health", "raft"]
+        .map(|name| format!("{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     prost_build::Config::new()
         .bytes(["."])

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use state::{Alarm, Epoch, MemberId, Position, Revision, State, Timestamp};
+use state::{Alarm, Cluster, Epoch, MemberId, Position, Revision, State, Timestamp};
 
 /// How the engine stands.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Status {
     pub quota: Option<u64>,
     /// The alarms that are on.
     pub alarms: Vec<Alarm>,
+    /// What the cluster was told about itself.
+    pub cluster: Cluster,
     /// How many leases there are.
     pub leases: usize,
     /// Commands waiting for or on their way to the journal.
@@ -63,6 +65,9 @@ impl Status {
         self.compaction_left = state.compaction_left();
         if !state.alarms().eq(self.alarms.iter().copied()) {
             self.alarms = state.alarms().collect();
+        }
+        if self.cluster != *state.cluster() {
+            self.cluster = state.cluster().clone();
         }
     }
 }

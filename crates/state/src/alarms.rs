@@ -38,9 +38,7 @@ impl Alarms {
     /// Whether the alarms let a command through: CORRUPT none that touches keys or leases, NOSPACE none
     /// that needs room.
     pub(crate) fn admit(&self, command: &Command) -> Result<(), Refusal> {
-        let free =
-            matches!(command, Command::Alarm { .. } | Command::Claim { .. } | Command::Auth(_));
-        if self.on.is_empty() || free {
+        if self.on.is_empty() || is_exempt(command) {
             return Ok(());
         }
         if self.is_on(AlarmType::Corrupt) {
@@ -59,4 +57,16 @@ impl Alarms {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Alarm> + '_ {
         self.on.iter().copied()
     }
+}
+
+/// No alarm forbids what touches neither keys nor leases.
+fn is_exempt(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Alarm { .. }
+            | Command::Claim { .. }
+            | Command::Auth(_)
+            | Command::MemberUpdate { .. }
+            | Command::Downgrade { .. }
+    )
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::auth::{As, AuthChange};
+use crate::cluster::ClusterVersion;
 use crate::ids::{Epoch, LeaseId, MemberId, Revision, Timestamp};
 use crate::range::{KeyRange, RangeQuery};
 
@@ -53,6 +54,18 @@ pub enum Command {
     Auth(AuthChange),
     /// A command in somebody's name. Without one it is an anonymous client's.
     As(Box<As>),
+    /// Say where a member is reached by the others. That it is a member was seen before ordering.
+    MemberUpdate {
+        /// Which.
+        member: MemberId,
+        /// As given: etcd judges them when a member is added, and no more.
+        peer_urls: Vec<String>,
+    },
+    /// Begin a downgrade of the cluster, or end the one under way.
+    Downgrade {
+        /// The version to go to; `None` ends it.
+        to: Option<ClusterVersion>,
+    },
 }
 
 /// One entry of the journal: what one append makes durable.

@@ -32,6 +32,9 @@ impl Command {
             Self::Txn(txn) => txn.size(),
             Self::Auth(change) => change.size(),
             Self::As(by) => return by.size(),
+            Self::MemberUpdate { peer_urls, .. } => {
+                peer_urls.iter().map(|url| url.len() + size_of::<String>()).sum()
+            }
             _ => 0,
         };
         ENTRY_OVERHEAD + bytes

@@ -12,7 +12,7 @@ use crate::image::{Image, auth};
 pub struct Digest {
     /// etcd's HashKV at the newest revision.
     pub keys: u32,
-    /// Everything else: position, epoch, clock, revisions, alarms, leases, users and rights.
+    /// Everything else: position, epoch, clock, revisions, alarms, leases, rights, cluster.
     pub rest: u32,
 }
 
@@ -42,6 +42,9 @@ pub(crate) fn rest(image: &Image) -> u32 {
     }
     if let Some(rights) = &image.auth {
         auth::encode(&mut bytes, rights);
+    }
+    if !image.cluster.is_silent() {
+        image.cluster.encode(&mut bytes);
     }
     crc32c::crc32c(&bytes)
 }

@@ -42,7 +42,14 @@ mod tag {
     /// Only around another command.
     pub(super) const AS_USER: u8 = 11;
     pub(super) const AS_SERVER: u8 = 12;
-    pub(super) const GREATEST: u8 = AS_SERVER;
+    pub(super) const MEMBER_UPDATE: u8 = 32;
+    pub(super) const DOWNGRADE: u8 = 33;
+    pub(super) const GREATEST: u8 = DOWNGRADE;
+
+    /// Whether this version gives the number a meaning. 13 to 31 are left to come.
+    pub(super) fn is_known(tag: u8) -> bool {
+        matches!(tag, END..=AS_SERVER | MEMBER_UPDATE..=GREATEST)
+    }
 }
 
 /// Writes an entry command by command, so that a batch need not be held twice.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes};
 
 use crate::auth::Auth;
+use crate::cluster::Cluster;
 use crate::codec::{DecodeError, put_signed, put_unsigned};
 use crate::digest::{self, Digest};
 use crate::entry::alarm_number;
@@ -24,9 +25,10 @@ use block::{Kind, record};
 pub use load::ImageLoader;
 
 const MAGIC: &[u8; 8] = b"MERIDIAN";
-const FORMAT: u64 = 1;
-/// The same with a block of users and rights. A state that has none is written as the first.
-const FORMAT_WITH_AUTH: u64 = 2;
+/// What is written when there is nothing that older versions do not know, so that they read it.
+const FIRST_FORMAT: u64 = 1;
+/// With a block of users and rights, or one about the cluster, or both.
+const FORMAT: u64 = 2;
 /// A block is closed when it has so many bytes.
 const BLOCK: usize = 1 << 20;
 
@@ -36,6 +38,7 @@ pub struct Image {
     pub(crate) epoch: Epoch,
     pub(crate) clock: Timestamp,
     pub(crate) alarms: Vec<Alarm>,
+    pub(crate) cluster: Cluster,
     /// By id. What is attached follows from the keys.
     pub(crate) leases: Vec<(LeaseId, i64)>,
     pub(crate) view: View,
@@ -83,6 +86,7 @@ impl Image {
             epoch: state.epoch,
             clock: state.clock,
             alarms: state.alarms().collect(),
+            cluster: state.cluster.clone(),
             leases: state.leases().collect(),
             view: state.view(),
             auth: Some(Arc::clone(&state.auth)).filter(|auth| !auth.is_untouched()),
@@ -116,7 +120,8 @@ impl Image {
     fn header(&self) -> Bytes {
         let mut out = block::begin(256);
         out.put_slice(MAGIC);
-        put_unsigned(&mut out, if self.auth.is_some() { FORMAT_WITH_AUTH } else { FORMAT });
+        let first = self.auth.is_none() && self.cluster.is_silent();
+        put_unsigned(&mut out, if first { FIRST_FORMAT } else { FORMAT });
         put_unsigned(&mut out, self.position.0);
         put_unsigned(&mut out, self.epoch.0);
         put_unsigned(&mut out, self.clock.0);
@@ -134,6 +139,12 @@ impl Image {
         let mut out = block::begin(1024);
         auth::encode(&mut out, self.auth.as_ref()?);
         Some(block::finish(out, Kind::Auth))
+    }
+
+    fn cluster(&self) -> Option<Bytes> {
+        let mut out = block::begin(256);
+        self.cluster.encode(&mut out);
+        (!self.cluster.is_silent()).then(|| block::finish(out, Kind::Cluster))
     }
 
     fn leases(&self, from: usize) -> (Bytes, usize) {
@@ -159,7 +170,7 @@ impl Image {
     }
 }
 
-/// The blocks in their order: header, rights, leases, records, trailer.
+/// The blocks in their order: header, rights, cluster, leases, records, trailer.
 struct Chunks<'a> {
     image: &'a Image,
     stage: Stage<'a>,
@@ -168,6 +179,7 @@ struct Chunks<'a> {
 enum Stage<'a> {
     Header,
     Auth,
+    Cluster,
     Leases { next: usize },
     Records { rest: Peekable<Box<dyn Iterator<Item = KvRef<'a>> + 'a>>, count: u64 },
     Done,
@@ -184,8 +196,12 @@ impl Iterator for Chunks<'_> {
                 Some(image.header())
             }
             Stage::Auth => {
-                self.stage = Stage::Leases { next: 0 };
+                self.stage = Stage::Cluster;
                 image.auth().or_else(|| self.next())
+            }
+            Stage::Cluster => {
+                self.stage = Stage::Leases { next: 0 };
+                image.cluster().or_else(|| self.next())
             }
             Stage::Leases { next } if *next < image.leases.len() => {
                 let block;

@@ -1,4 +1,4 @@
-//! The deterministic machine: MVCC, leases, alarms, rights. Commands in, outcomes and events out.
+//! The deterministic machine: MVCC, leases, alarms, rights, members. Commands in, outcomes out.
 //!
 //! No clock, no randomness, no file, no network, no `async`: the same entries give the same state,
 //! byte for byte, on every replica and for ever.
@@ -6,6 +6,7 @@
 mod alarms;
 mod auth;
 mod check;
+mod cluster;
 mod codec;
 mod command;
 mod compare;
@@ -30,6 +31,7 @@ pub use auth::{
     User,
 };
 pub use check::check;
+pub use cluster::{Cluster, ClusterVersion};
 pub use codec::DecodeError;
 pub use command::{
     AlarmAction, AlarmType, Command, Compare, CompareResult, CompareTarget, DeleteRange, Entry, Op,

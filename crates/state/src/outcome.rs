@@ -51,6 +51,10 @@ pub enum Reply {
     },
     /// To `Auth`.
     Auth,
+    /// To `MemberUpdate`.
+    MemberUpdate,
+    /// To `Downgrade`.
+    Downgrade,
     /// The whole entry was void: its epoch is not the current one. Offer it again.
     Void,
 }
@@ -187,4 +191,8 @@ pub enum Refusal {
     InvalidAuthManagement,
     /// As many tokens as there may be at once.
     TooManyTokens,
+    /// A downgrade is under way already.
+    DowngradeInProgress,
+    /// There is no downgrade to end.
+    NoDowngrade,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::alarms::Alarms;
 use crate::auth::{Auth, AuthChange, Identity};
+use crate::cluster::Cluster;
 use crate::command::{AlarmType, Command, Entry, Txn};
 use crate::digest::Digest;
 use crate::ids::{Epoch, LeaseId, Position, Revision, Timestamp};
@@ -21,6 +22,7 @@ pub struct State {
     pub(crate) keyspace: Keyspace,
     pub(crate) alarms: Alarms,
     pub(crate) auth: Arc<Auth>,
+    pub(crate) cluster: Cluster,
     pub(crate) position: Position,
     pub(crate) epoch: Epoch,
     pub(crate) clock: Timestamp,
@@ -95,6 +97,14 @@ impl State {
             Command::Claim { epoch, member: _ } => Ok(self.claim(*epoch)),
             Command::Auth(change) => self.change_auth(change),
             Command::As(_) => unreachable!("a command in a name is carried out without it"),
+            Command::MemberUpdate { member, peer_urls } => {
+                self.cluster.update(*member, peer_urls);
+                Ok(Reply::MemberUpdate)
+            }
+            Command::Downgrade { to } => {
+                self.cluster.downgrade_to(*to)?;
+                Ok(Reply::Downgrade)
+            }
         }
     }
 
@@ -202,6 +212,12 @@ impl State {
     #[must_use]
     pub fn is_alarmed(&self, alarm: AlarmType) -> bool {
         self.alarms.is_on(alarm)
+    }
+
+    /// What the cluster was told about itself.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// A lease and its keys.

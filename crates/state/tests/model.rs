@@ -7,8 +7,8 @@ use naive::Naive;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use state::{
-    Command, Entry, Epoch, ImageLoader, LeaseId, Position, RangeQuery, Reply, Revision, State,
-    Timestamp, check,
+    Command, Entry, Epoch, ImageLoader, LeaseId, MemberId, Position, RangeQuery, Reply, Revision,
+    State, Timestamp, check,
 };
 
 /// What happens to the machine.
@@ -62,7 +62,7 @@ fn next(state: &State) -> Position {
     Position(state.position().0 + 1)
 }
 
-/// Leases, alarms, epoch, clock and the newest keys are the same.
+/// Leases, alarms, members, epoch, clock and the newest keys are the same.
 fn agree(state: &State, naive: &Naive) {
     assert_eq!(state.revision().0, naive.revision());
     assert_eq!(state.view().compact_revision().0, naive.compacted);
@@ -74,6 +74,11 @@ fn agree(state: &State, naive: &Naive) {
         assert_eq!((lease.ttl, lease.keys), (*ttl, naive.attached(*id)));
     }
     assert!(state.lease(LeaseId(99)).is_none());
+    assert_eq!(state.cluster().downgrade(), naive.downgrade);
+    for member in (0..3).map(MemberId) {
+        let urls = naive.peer_urls.get(&member).map(Vec::as_slice);
+        assert_eq!(state.cluster().peer_urls(member), urls);
+    }
 }
 
 /// Each revision above the compacted one is there, with each change of it, in order.

@@ -53,7 +53,7 @@ pub struct Peer {
 }
 
 /// What is known of a call besides its message.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Context {
     /// gRPC calls its headers metadata.
     pub metadata: HeaderMap,

@@ -38,7 +38,9 @@ fn identity(services: &Services, out: &mut Exposition) {
     let help = "Which version is running.";
     named(out, "etcd_server_version", help, &[("server_version", ETCD_VERSION)]);
     let help = "Which cluster version is running.";
-    named(out, "etcd_cluster_version", help, &[("cluster_version", "3.7")]);
+    let cluster = services.cluster_version();
+    let cluster = format!("{}.{}", cluster.major, cluster.minor);
+    named(out, "etcd_cluster_version", help, &[("cluster_version", &cluster)]);
     let name = "meridian_build_info";
     named(out, name, "Which Meridian this is.", &[("version", env!("CARGO_PKG_VERSION"))]);
     let help = "The peers that are known: of a single member, itself.";

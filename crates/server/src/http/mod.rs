@@ -11,11 +11,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use state::ClusterVersion;
 
 use crate::grpc::Web;
 use crate::observe::process;
 use crate::rpc::Services;
-use crate::rpc::maintenance::{CLUSTER_VERSION, ETCD_VERSION};
+use crate::rpc::maintenance::ETCD_VERSION;
 pub use access::Access;
 use query::Query;
 
@@ -50,7 +51,7 @@ impl Pages {
                 not_allowed()
             }
             "/health" => health::health(&self.services, &query).await,
-            "/version" => page(StatusCode::OK, JSON, version()),
+            "/version" => page(StatusCode::OK, JSON, version(self.services.cluster_version())),
             "/metrics" => page(StatusCode::OK, METRICS, gauges::metrics(&self.services)),
             "/debug/vars" => page(StatusCode::OK, "application/json; charset=utf-8", self.vars()),
             _ if path.starts_with("/v3/") || path.starts_with("/v3beta/") => later(),
@@ -111,10 +112,10 @@ impl Web for Pages {
     }
 }
 
-fn version() -> String {
+fn version(cluster: ClusterVersion) -> String {
     format!(
-        "{{\"etcdserver\":\"{ETCD_VERSION}\",\"etcdcluster\":\"{CLUSTER_VERSION}\",\
-         \"storage\":\"{CLUSTER_VERSION}\"}}"
+        "{{\"etcdserver\":\"{ETCD_VERSION}\",\"etcdcluster\":\"{cluster}\",\
+         \"storage\":\"{cluster}\"}}"
     )
 }
 

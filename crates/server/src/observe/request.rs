@@ -79,6 +79,14 @@ pub fn of_command(command: &Command) -> String {
                 format_args!("alarm:<action:{action:?} memberID:{} alarm:{alarm:?}>", member.0),
             );
         }
+        Command::MemberUpdate { member, peer_urls } => put_text(
+            &mut out,
+            format_args!("member_update:<ID:{} peerURLs:{}>", member.0, peer_urls.join(",")),
+        ),
+        Command::Downgrade { to } => {
+            let to = to.map_or_else(String::new, |to| to.to_string());
+            put_text(&mut out, format_args!("downgrade_info_set:<ver:{to:?}>"));
+        }
         Command::Claim { epoch, .. } => put_text(&mut out, format_args!("claim:<epoch:{epoch}>")),
         Command::Auth(change) => auth_change(&mut out, change),
         Command::As(by) => return of_command(&by.command),

@@ -13,7 +13,7 @@ use super::histogram::{Histogram, Unit};
 use super::request;
 
 /// etcd's names of what is applied.
-const OPS: [&str; 19] = [
+const OPS: [&str; 20] = [
     "Put",
     "DeleteRange",
     "Txn",
@@ -33,6 +33,7 @@ const OPS: [&str; 19] = [
     "AuthRoleDelete",
     "AuthRoleGrantPermission",
     "AuthRoleRevokePermission",
+    "DowngradeInfoSet",
 ];
 
 /// See the module.
@@ -270,7 +271,10 @@ impl StoreMetrics {
     fn note(&self, command: &Command, outcome: &Outcome) -> Option<(usize, bool)> {
         let carried_out = outcome.result.is_ok();
         let op = match (command.bare(), &outcome.result) {
-            (_, Ok(Reply::Void)) | (Command::Claim { .. } | Command::As(_), _) => return None,
+            (_, Ok(Reply::Void))
+            | (Command::Claim { .. } | Command::MemberUpdate { .. } | Command::As(_), _) => {
+                return None;
+            }
             (Command::Put(put), result) => {
                 if result.is_ok() {
                     self.operations.put(put.key.len() + put.value.len());
@@ -298,6 +302,7 @@ impl StoreMetrics {
             (Command::LeaseRevoke { .. }, _) => 5,
             (Command::Alarm { .. }, _) => 6,
             (Command::Auth(change), _) => auth_op(change)?,
+            (Command::Downgrade { .. }, _) => 19,
         };
         Some((op, carried_out))
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use state::{Command, Op, Outcome, Refusal, Reply, Revision, Txn, TxnReply};
+use state::{Command, KeyValue, Op, Outcome, Refusal, Reply, Revision, Txn, TxnReply};
 
 use super::{Services, decode, mismatched, reply, translate};
 use crate::grpc::{Context, Payload, Status};
@@ -32,31 +32,51 @@ impl Services {
         message: Bytes,
     ) -> Result<Payload, Status> {
         let size = message.len();
-        let command = Command::DeleteRange(translate::delete_range(decode(message)?)?);
+        let (revision, deleted, prev_kvs) = self.delete(context, decode(message)?, size).await?;
+        reply(&translate::delete_reply(self.header(revision), deleted, prev_kvs))
+    }
+
+    /// Orders a delete whose message has `size` bytes. Returns the revision, how many keys it deleted, and
+    /// what they held if that was asked for.
+    pub(super) async fn delete(
+        &self,
+        context: &Context,
+        request: pb::DeleteRangeRequest,
+        size: usize,
+    ) -> Result<(Revision, i64, Vec<KeyValue>), Status> {
+        let command = Command::DeleteRange(translate::delete_range(request)?);
         let command = self.by(context, command)?;
         self.check_size(size)?;
         let outcome = self.commit(command).await?;
         let Reply::DeleteRange { deleted, prev_kvs } = outcome.result? else {
             return Err(mismatched());
         };
-        reply(&translate::delete_reply(self.header(outcome.revision), deleted, prev_kvs))
+        Ok((outcome.revision, deleted, prev_kvs))
     }
 
     pub(super) async fn txn(&self, context: &Context, message: Bytes) -> Result<Payload, Status> {
         let size = message.len();
-        let request: pb::TxnRequest = decode(message)?;
+        let (revision, answer) = self.transact(context, decode(message)?, size).await?;
+        reply(&translate::txn_reply(self.header(revision), answer))
+    }
+
+    /// Carries out a transaction whose message has `size` bytes.
+    pub(super) async fn transact(
+        &self,
+        context: &Context,
+        request: pb::TxnRequest,
+        size: usize,
+    ) -> Result<(Revision, TxnReply), Status> {
         self.admit(txn_cost(&request)).await?;
         let (txn, serializable) = translate::txn(request, self.limits.max_txn_ops)?;
-        let (revision, answer) = if txn.is_read_only() {
-            self.read_only(context, &txn, serializable).await?
-        } else {
-            let command = self.by(context, Command::Txn(txn))?;
-            self.check_size(size)?;
-            let Outcome { revision, result } = self.commit(command).await?;
-            let Reply::Txn(answer) = result? else { return Err(mismatched()) };
-            (revision, answer)
-        };
-        reply(&translate::txn_reply(self.header(revision), answer))
+        if txn.is_read_only() {
+            return self.read_only(context, &txn, serializable).await;
+        }
+        let command = self.by(context, Command::Txn(txn))?;
+        self.check_size(size)?;
+        let Outcome { revision, result } = self.commit(command).await?;
+        let Reply::Txn(answer) = result? else { return Err(mismatched()) };
+        Ok((revision, answer))
     }
 
     /// A transaction that cannot write is not ordered.

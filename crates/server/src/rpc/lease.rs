@@ -21,7 +21,16 @@ impl Services {
         message: Bytes,
     ) -> Result<pb::LeaseGrantResponse, Status> {
         let size = message.len();
-        let request: pb::LeaseGrantRequest = decode(message)?;
+        self.grant(context, decode(message)?, size).await
+    }
+
+    /// Grants a lease; the request's message has `size` bytes.
+    pub(super) async fn grant(
+        &self,
+        context: &Context,
+        request: pb::LeaseGrantRequest,
+        size: usize,
+    ) -> Result<pb::LeaseGrantResponse, Status> {
         self.admit(LEASE_COST).await?;
         let id = match LeaseId(request.id) {
             LeaseId::NONE => self.engine.draw_lease_id(),

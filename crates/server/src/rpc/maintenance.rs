@@ -2,21 +2,22 @@
 
 use std::time::Instant;
 
-use state::{AlarmAction, AlarmType, Command, MemberId, Reply, Revision};
+use state::{AlarmAction, AlarmType, ClusterVersion, Command, MemberId, Reply, Revision};
 
-use super::{Services, mismatched, range, translate};
+use super::{Services, mismatched, range, status, translate};
 use crate::grpc::{Context, Status};
 use crate::wire::etcdserverpb as pb;
 use pb::alarm_request::AlarmAction as Action;
 
 /// The etcd that this server answers as.
 pub const ETCD_VERSION: &str = "3.7.1";
-/// The cluster's and the storage's version that go with it.
-pub const CLUSTER_VERSION: &str = "3.7.0";
+/// The cluster's and the storage's version that go with it, as long as no downgrade is under way.
+pub const VERSION: ClusterVersion = ClusterVersion { major: 3, minor: 7 };
 
 impl Services {
     pub(super) fn status(&self) -> pb::StatusResponse {
         let status = self.engine.status();
+        let downgrade = status.cluster.downgrade();
         let mut errors = Vec::new();
         if status.leader.0 == 0 {
             errors.push("etcdserver: no leader".to_owned());
@@ -33,9 +34,12 @@ impl Services {
             errors,
             db_size_in_use: signed(status.in_use_bytes),
             is_learner: false,
-            storage_version: CLUSTER_VERSION.to_owned(),
+            storage_version: downgrade.unwrap_or(VERSION).to_string(),
             db_size_quota: status.quota.map_or(-1, signed),
-            downgrade_info: Some(pb::DowngradeInfo::default()),
+            downgrade_info: Some(pb::DowngradeInfo {
+                enabled: downgrade.is_some(),
+                target_version: downgrade.map_or_else(String::new, |to| to.to_string()),
+            }),
         }
     }
 
@@ -79,6 +83,15 @@ impl Services {
         tracing::info!("finished defragment");
         self.metrics.store.defragment.observe(began.elapsed());
         pb::DefragmentResponse { header: None }
+    }
+
+    /// The one member leads: to it, there is nothing to move, and to nobody else can it be moved.
+    pub(super) fn move_leader(
+        &self,
+        request: &pb::MoveLeaderRequest,
+    ) -> Result<pb::MoveLeaderResponse, Status> {
+        self.known(request.target_id).map_err(|_| status::BAD_TRANSFEREE)?;
+        Ok(pb::MoveLeaderResponse { header: None })
     }
 
     pub(super) async fn hash(&self) -> Result<pb::HashResponse, Status> {

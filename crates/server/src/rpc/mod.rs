@@ -3,12 +3,16 @@
 
 mod auth;
 mod authorize;
+mod claim;
 mod cluster;
+mod downgrade;
+mod election;
 mod encode;
 mod header;
 mod health;
 mod kv;
 mod lease;
+mod lock;
 pub mod maintenance;
 mod methods;
 mod range;
@@ -172,16 +176,40 @@ impl Services {
             }
             Method::LeaseLeases => reply(&self.lease_leases(context).await?),
             Method::MemberList => reply(&self.member_list(decode(message)?).await?),
+            Method::MemberAdd => reply(&self.member_add(&decode(message)?)?),
+            Method::MemberRemove => reply(&self.member_remove(&decode(message)?)?),
+            Method::MemberUpdate => reply(&self.member_update(context, message).await?),
+            Method::MemberPromote => reply(&self.member_promote(&decode(message)?)?),
             Method::Alarm => reply(&self.alarm(context, decode(message)?).await?),
             Method::Status => reply(&self.status()),
             Method::Defragment => reply(&self.defragment()),
             Method::Hash => reply(&self.hash().await?),
             Method::HashKv => reply(&self.hash_kv(decode(message)?).await?),
+            Method::MoveLeader => reply(&self.move_leader(&decode(message)?)?),
+            Method::Downgrade => reply(&self.downgrade(context, decode(message)?).await?),
             Method::HealthCheck => reply(&health::check(&decode(message)?)?),
             Method::HealthList => reply(&health::list()),
             other if other.name().service == "etcdserverpb.Auth" => {
                 self.answer_auth(other, context, message).await
             }
+            other => self.answer_contender(other, context.clone(), message).await,
+        }
+    }
+
+    /// Locks and elections, which may take as long as their callers have patience.
+    async fn answer_contender(
+        &self,
+        method: Method,
+        context: Context,
+        message: Bytes,
+    ) -> Result<Payload, Status> {
+        match method {
+            Method::Lock => reply(&self.lock(context, decode(message)?).await?),
+            Method::Unlock => reply(&self.unlock(context, decode(message)?).await?),
+            Method::Campaign => reply(&self.campaign(context, decode(message)?).await?),
+            Method::Proclaim => reply(&self.proclaim(context, decode(message)?).await?),
+            Method::Leader => reply(&self.leader(context, decode(message)?).await?),
+            Method::Resign => reply(&self.resign(context, decode(message)?).await?),
             other => Err(other.later()),
         }
     }
@@ -233,6 +261,7 @@ impl Service for Services {
         self.admit_caller(method, &context)?;
         match method {
             Method::RangeStream => self.range_stream(&context, decode(message)?).await,
+            Method::Observe => Ok(self.observe(context, &decode(message)?)),
             Method::HealthWatch => Ok(health::watch(&decode(message)?)),
             other => Err(other.later()),
         }

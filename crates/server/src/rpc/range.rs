@@ -47,6 +47,29 @@ impl Services {
         range_reply(page, part, length)
     }
 
+    /// The page that answers a request, and the revision at which it does.
+    pub(super) async fn page(
+        &self,
+        context: &Context,
+        request: pb::RangeRequest,
+    ) -> Result<(Revision, RangePage), Status> {
+        let (query, serializable) = translate::range(request)?;
+        let view = self.read_view(serializable).await?;
+        self.may_read(context, &query.range)?;
+        let revision = view.revision();
+        Ok((revision, self.look(view, query).await?))
+    }
+
+    /// The page that answers a query, found where looking holds up nobody.
+    async fn look(&self, view: Arc<View>, query: RangeQuery) -> Result<RangePage, Status> {
+        self.metrics.store.operations.ranges.fetch_add(1, Relaxed);
+        Ok(if is_heavy(&view, &query) {
+            aside(move || view.range(&query)).await??
+        } else {
+            view.range(&query)?
+        })
+    }
+
     /// The view that a read is answered from.
     pub(super) async fn read_view(&self, serializable: bool) -> Result<Arc<View>, Status> {
         if serializable {
@@ -93,13 +116,8 @@ impl Services {
         }
         let view = self.read_view(serializable).await?;
         self.may_read(context, &query.range)?;
-        self.metrics.store.operations.ranges.fetch_add(1, Relaxed);
         let header = self.header(view.revision());
-        let page = if is_heavy(&view, &query) {
-            aside(move || view.range(&query)).await??
-        } else {
-            view.range(&query)?
-        };
+        let page = self.look(view, query).await?;
         let rest = Part::whole(header, &page);
         let target = self.limits.max_request_bytes;
         let chunks = Chunks { page, rest, keys: FIRST_CHUNK, target, over: false };

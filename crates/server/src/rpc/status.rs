@@ -22,6 +22,41 @@ pub(crate) const WATCH_CANCELED: Status =
     Status::fixed(Code::Canceled, "etcdserver: watch canceled");
 /// How streams end when the server does.
 pub(crate) const STOPPED: Status = Status::fixed(Code::Unavailable, "etcdserver: server stopped");
+/// The URLs of a new member are none.
+pub(crate) const BAD_MEMBER_URLS: Status =
+    Status::fixed(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
+/// Another member is reached there.
+pub(crate) const PEER_URL_EXISTS: Status =
+    Status::fixed(Code::FailedPrecondition, "etcdserver: Peer URLs already exists");
+/// No member has this id.
+pub(crate) const MEMBER_NOT_FOUND: Status =
+    Status::fixed(Code::NotFound, "etcdserver: member not found");
+/// Every member votes here.
+pub(crate) const NOT_A_LEARNER: Status =
+    Status::fixed(Code::FailedPrecondition, "etcdserver: can only promote a learner member");
+/// Without the only member there would be none. etcd hands out the client's own error type here.
+pub(crate) const NOT_ENOUGH_MEMBERS: Status = Status::fixed(
+    Code::Unknown,
+    "etcdserver: re-configuration failed due to not enough started members",
+);
+/// A member is asked for that this journal cannot have.
+pub(crate) const ONE_MEMBER: Status = Status::fixed(
+    Code::FailedPrecondition,
+    "meridian: a journal in a file has one member; replicas share a journal such as \
+     --journal postgres://..., which comes with a later version",
+);
+/// Nobody who could lead.
+pub(crate) const BAD_TRANSFEREE: Status =
+    Status::fixed(Code::FailedPrecondition, "etcdserver: bad leader transferee");
+/// Not a version.
+pub(crate) const BAD_VERSION: Status =
+    Status::fixed(Code::InvalidArgument, "etcdserver: wrong downgrade target version format");
+/// Not the version before this one.
+pub(crate) const NOT_A_DOWNGRADE: Status =
+    Status::fixed(Code::InvalidArgument, "etcdserver: invalid downgrade target version");
+/// An action that is none.
+pub(crate) const UNKNOWN_ACTION: Status =
+    Status::fixed(Code::Unknown, "etcdserver: unknown method");
 /// RangeStream sorts nothing.
 pub(crate) const STREAM_SORTS: Status =
     Status::fixed(Code::Unimplemented, "RangeStream does not support custom sort orders");
@@ -56,6 +91,10 @@ impl From<Refusal> for Status {
             Refusal::NoSpace => {
                 (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded")
             }
+            Refusal::DowngradeInProgress => {
+                (FailedPrecondition, "etcdserver: cluster has a downgrade job in progress")
+            }
+            Refusal::NoDowngrade => (FailedPrecondition, "etcdserver: no inflight downgrade job"),
             Refusal::Corrupt => (DataLoss, "etcdserver: corrupt cluster"),
             refused => return auth(refused),
         };

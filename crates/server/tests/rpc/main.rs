@@ -2,9 +2,12 @@
 //! service answers, and every refusal to the byte.
 
 mod caller;
+mod cluster;
+mod election;
 mod gone;
 mod kv;
 mod lease;
+mod lock;
 mod maintenance;
 mod metrics;
 mod pages;

@@ -235,6 +235,11 @@ pub(crate) fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code,
     assert_eq!((status.code(), status.message()), (code, words));
 }
 
+/// What must end soon: a wait that nothing ends is a failure, not a test that hangs.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), what).await.expect("it never ended")
+}
+
 /// Waits for something that must come about soon.
 pub(crate) async fn eventually(what: &str, check: impl Fn() -> bool) {
     for _ in 0..500 {

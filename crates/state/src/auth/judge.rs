@@ -107,7 +107,10 @@ impl Auth {
             Command::Txn(txn) => self.access(who).txn(txn, leases),
             Command::LeaseGrant { .. } => self.is_somebody(who),
             Command::LeaseRevoke { id } => self.may_write_keys(who, leases.keys(*id)),
-            Command::Compact { .. } | Command::Alarm { .. } => self.may_administer(who),
+            Command::Compact { .. }
+            | Command::Alarm { .. }
+            | Command::MemberUpdate { .. }
+            | Command::Downgrade { .. } => self.may_administer(who),
             Command::Auth(change) if change.is_of_tokens() => Ok(()),
             Command::Auth(_) => self.may_administer(who),
             // Writers are no clients, and a command stands in no two names.

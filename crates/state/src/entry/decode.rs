@@ -2,6 +2,7 @@
 
 use super::{MAX_TXN_DEPTH, auth, compare, tag};
 use crate::auth::As;
+use crate::cluster;
 use crate::codec::{DecodeError, Reader};
 use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Put, Txn};
 use crate::ids::{Epoch, LeaseId, MemberId, Revision};
@@ -41,12 +42,17 @@ fn tagged(reader: &mut Reader<'_>, tag: u8, at: usize) -> Result<Command, Decode
             member: MemberId(reader.unsigned()?),
         },
         tag::AUTH => Command::Auth(auth::decode(reader)?),
+        tag::MEMBER_UPDATE => {
+            let (member, peer_urls) = cluster::member(reader)?;
+            Command::MemberUpdate { member, peer_urls }
+        }
+        tag::DOWNGRADE => Command::Downgrade { to: cluster::downgrade(reader)? },
         found => return Err(unknown(found, at)),
     })
 }
 
 fn unknown(found: u8, offset: usize) -> DecodeError {
-    if found <= tag::GREATEST {
+    if tag::is_known(found) {
         return DecodeError::Damaged { what: "a command out of place", offset };
     }
     let (found, understood) = (u64::from(found), u64::from(tag::GREATEST));

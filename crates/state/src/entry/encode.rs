@@ -3,6 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::{auth, compare, tag};
+use crate::cluster;
 use crate::codec::{put_signed, put_string, put_unsigned};
 use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Put, Txn};
 use crate::ids::LeaseId;
@@ -47,6 +48,14 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
         Command::As(by) => {
             auth::encode_who(out, &by.who);
             self::command(out, &by.command);
+        }
+        Command::MemberUpdate { member, peer_urls } => {
+            out.put_u8(tag::MEMBER_UPDATE);
+            cluster::put_member(out, *member, peer_urls);
+        }
+        Command::Downgrade { to } => {
+            out.put_u8(tag::DOWNGRADE);
+            cluster::put_downgrade(out, *to);
         }
     }
 }

@@ -19,10 +19,12 @@ pub(super) enum Kind {
     Records = 3,
     Trailer = 4,
     Auth = 5,
+    Cluster = 16,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Header, Self::Leases, Self::Records, Self::Trailer, Self::Auth];
+    const ALL: [Self; 6] =
+        [Self::Header, Self::Leases, Self::Records, Self::Trailer, Self::Auth, Self::Cluster];
 
     fn of(byte: u8, offset: usize) -> Result<Self, DecodeError> {
         let known = Self::ALL.into_iter().find(|kind| *kind as u8 == byte);

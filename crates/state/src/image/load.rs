@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::block::{self, Kind, record};
-use super::{FORMAT, FORMAT_WITH_AUTH, ImageError, MAGIC, auth};
+use super::{FORMAT, ImageError, MAGIC, auth};
+use crate::cluster::Cluster;
 use crate::codec::{DecodeError, Reader};
 use crate::digest::Digest;
 use crate::entry::alarm_type;
@@ -27,8 +28,6 @@ pub struct ImageLoader {
     state: State,
     hash: Option<KeyHash>,
     keys: Option<Loader>,
-    /// The next block must be that of users and rights.
-    auth_due: bool,
     records: u64,
     /// The versions that name a lease, overwritten ones among them.
     leased: Vec<ModRevision>,
@@ -86,8 +85,8 @@ impl ImageLoader {
         }
         match (kind, self.keys.is_some()) {
             (Kind::Header, false) => self.header(&mut reader)?,
-            (Kind::Auth, true) if self.auth_due => self.auth(&mut reader)?,
-            _ if self.auth_due => return reader.damaged("users and rights are missing"),
+            (Kind::Auth, true) => self.auth(&mut reader)?,
+            (Kind::Cluster, true) => self.cluster(&mut reader)?,
             (Kind::Leases, true) => self.leases(&mut reader)?,
             (Kind::Records, true) => self.records(&mut reader)?,
             (Kind::Trailer, true) => self.trailer(&mut reader)?,
@@ -110,11 +109,10 @@ impl ImageLoader {
         if found == 0 {
             return reader.damaged("format 0");
         }
-        if found > FORMAT_WITH_AUTH {
-            let (what, understood) = ("image format", FORMAT_WITH_AUTH);
+        if found > FORMAT {
+            let (what, understood) = ("image format", FORMAT);
             return Err(DecodeError::Newer { what, found, understood, offset });
         }
-        self.auth_due = found > FORMAT;
         self.state.position = Position(reader.unsigned()?);
         self.state.epoch = Epoch(reader.unsigned()?);
         self.state.clock = Timestamp(reader.unsigned()?);
@@ -136,8 +134,18 @@ impl ImageLoader {
     }
 
     fn auth(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        if !self.state.auth.is_untouched() {
+            return reader.damaged("a second block of users and rights");
+        }
         self.state.auth = Arc::new(auth::decode(reader)?);
-        self.auth_due = false;
+        Ok(())
+    }
+
+    fn cluster(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        if !self.state.cluster.is_silent() {
+            return reader.damaged("a second block about the cluster");
+        }
+        self.state.cluster = Cluster::decode(reader)?;
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use state::{
-    Alarm, AlarmAction, AlarmType, Command, Entry, Epoch, KeyValue, LeaseId, Op, Outcome, Refusal,
-    Reply, Revision, Timestamp,
+    Alarm, AlarmAction, AlarmType, ClusterVersion, Command, Entry, Epoch, KeyValue, LeaseId,
+    MemberId, Op, Outcome, Refusal, Reply, Revision, Timestamp,
 };
 
 pub(crate) type Keys = BTreeMap<Bytes, KeyValue>;
@@ -30,6 +30,8 @@ pub(crate) struct Naive {
     pub(crate) compacted: i64,
     pub(crate) leases: BTreeMap<LeaseId, i64>,
     pub(crate) alarms: BTreeSet<Alarm>,
+    pub(crate) peer_urls: BTreeMap<MemberId, Vec<String>>,
+    pub(crate) downgrade: Option<ClusterVersion>,
     pub(crate) epoch: Epoch,
     pub(crate) clock: Timestamp,
     /// What the command at hand has made of the keys.
@@ -45,6 +47,8 @@ impl Default for Naive {
             compacted: -1,
             leases: BTreeMap::new(),
             alarms: BTreeSet::new(),
+            peer_urls: BTreeMap::new(),
+            downgrade: None,
             epoch: Epoch(0),
             clock: Timestamp(0),
             work: Keys::new(),
@@ -89,7 +93,7 @@ impl Naive {
 
     fn execute(&mut self, command: &Command) -> Result<Reply, Refusal> {
         let on = |kind| self.alarms.iter().any(|alarm| alarm.alarm == kind);
-        let exempt = matches!(command, Command::Alarm { .. } | Command::Claim { .. });
+        let exempt = !touches_keys_or_leases(command);
         if on(AlarmType::Corrupt) && !exempt {
             return Err(Refusal::Corrupt);
         }
@@ -108,6 +112,10 @@ impl Naive {
                 Ok(Reply::DeleteRange { deleted, prev_kvs })
             }
             Command::Txn(txn) => self.txn(txn).map(Reply::Txn),
+            Command::MemberUpdate { member, peer_urls } => {
+                self.peer_urls.insert(*member, peer_urls.clone());
+                Ok(Reply::MemberUpdate)
+            }
             _ => self.administer(command),
         }
     }
@@ -152,6 +160,14 @@ impl Naive {
                 self.epoch = self.epoch.max(epoch);
                 Ok(Reply::Claim { granted })
             }
+            Command::Downgrade { to } => match (self.downgrade, to) {
+                (Some(_), Some(_)) => Err(Refusal::DowngradeInProgress),
+                (None, None) => Err(Refusal::NoDowngrade),
+                _ => {
+                    self.downgrade = to;
+                    Ok(Reply::Downgrade)
+                }
+            },
             _ => unreachable!("handled by the caller"),
         }
     }
@@ -160,6 +176,23 @@ impl Naive {
     pub(crate) fn attached(&self, id: LeaseId) -> Vec<Bytes> {
         let on = self.newest().values().filter(|kv| kv.lease == id);
         on.map(|kv| kv.key.clone()).collect()
+    }
+}
+
+fn touches_keys_or_leases(command: &Command) -> bool {
+    match command {
+        Command::Put(_)
+        | Command::DeleteRange(_)
+        | Command::Txn(_)
+        | Command::Compact { .. }
+        | Command::LeaseGrant { .. }
+        | Command::LeaseRevoke { .. } => true,
+        Command::Alarm { .. }
+        | Command::Claim { .. }
+        | Command::MemberUpdate { .. }
+        | Command::Downgrade { .. }
+        | Command::Auth(_) => false,
+        Command::As(by) => touches_keys_or_leases(&by.command),
     }
 }
 

@@ -7,10 +7,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use state::{
-    AlarmAction, AlarmType, AuthChange, AuthRevision, Command, Compare, CompareResult,
-    CompareTarget, DeleteRange, Epoch, Identity, KeyRange, LeaseId, MemberId, Op, PasswordHash,
-    Permission, PermissionType, Put, RangeQuery, Revision, Sort, SortOrder, SortTarget,
-    TokenDigest, Txn,
+    AlarmAction, AlarmType, AuthChange, AuthRevision, ClusterVersion, Command, Compare,
+    CompareResult, CompareTarget, DeleteRange, Epoch, Identity, KeyRange, LeaseId, MemberId, Op,
+    PasswordHash, Permission, PermissionType, Put, RangeQuery, Revision, Sort, SortOrder,
+    SortTarget, TokenDigest, Txn,
 };
 
 /// Any command, mostly those that change keys.
@@ -26,6 +26,11 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         1 => (0u64..4, any::<u64>()).prop_map(|(epoch, member)| Command::Claim {
             epoch: Epoch(epoch),
             member: MemberId(member),
+        }),
+        1 => (0u64..3, vec("[a-z/:é]{0,9}", 0..3))
+            .prop_map(|(id, peer_urls)| Command::MemberUpdate { member: MemberId(id), peer_urls }),
+        1 => option::of(0u64..9).prop_map(|minor| Command::Downgrade {
+            to: minor.map(|minor| ClusterVersion { major: 3, minor }),
         }),
     ]
 }

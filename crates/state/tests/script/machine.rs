@@ -58,6 +58,7 @@ impl Machine {
                 list(self.state.leases().map(lease).collect(), "no leases")
             }
             "alarms" => print::alarms(&self.state.alarms().collect::<Vec<_>>()),
+            "cluster" => print::cluster(self.state.cluster()),
             "hash" => self.hash(words.setting_number("rev").unwrap_or(0)),
             "digest" => format!("digest={}", self.state.digest()),
             "where" => format!(

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use state::{
-    AlarmAction, AlarmType, Command, Compare, CompareResult, CompareTarget, DeleteRange, Epoch,
-    KeyRange, LeaseId, MemberId, Op, Put, RangeQuery, Revision, Sort, SortOrder, SortTarget, Txn,
+    AlarmAction, AlarmType, ClusterVersion, Command, Compare, CompareResult, CompareTarget,
+    DeleteRange, Epoch, KeyRange, LeaseId, MemberId, Op, Put, RangeQuery, Revision, Sort,
+    SortOrder, SortTarget, Txn,
 };
 
 use super::words::Words;
@@ -37,8 +38,30 @@ pub(crate) fn command(verb: &str, words: &mut Words<'_>) -> Option<Command> {
             epoch: Epoch(words.number().unsigned_abs()),
             member: MemberId(words.number().unsigned_abs()),
         },
+        "member" => Command::MemberUpdate {
+            member: MemberId(words.number().unsigned_abs()),
+            peer_urls: std::iter::from_fn(|| words.plain(&RESERVED)).map(text).collect(),
+        },
+        "downgrade" => Command::Downgrade { to: version(words) },
         _ => return None,
     })
+}
+
+fn text(bytes: Bytes) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `3.6`, or `off`.
+fn version(words: &mut Words<'_>) -> Option<ClusterVersion> {
+    let text = words.text();
+    if text == "off" {
+        return None;
+    }
+    let number = |text: &str| text.parse().ok();
+    let parsed = text.split_once('.').and_then(|(major, minor)| {
+        Some(ClusterVersion { major: number(major)?, minor: number(minor)? })
+    });
+    Some(parsed.unwrap_or_else(|| words.fail("a version such as 3.6, or off")))
 }
 
 fn alarm(words: &mut Words<'_>) -> Command {

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use state::{Alarm, AlarmType, KeyValue, KvRef, OpReply, Outcome, Reply, TxnReply};
+use state::{
+    Alarm, AlarmType, Cluster, KeyValue, KvRef, MemberId, OpReply, Outcome, Reply, TxnReply,
+};
 
 pub(crate) fn outcome(outcome: &Outcome) -> String {
     let mut out = format!("rev={} ", outcome.revision);
@@ -26,6 +28,8 @@ fn reply(out: &mut String, reply: &Reply) {
             out.push_str(if *granted { "claimed" } else { "not claimed" });
         }
         Reply::Auth => out.push_str("auth"),
+        Reply::MemberUpdate => out.push_str("updated"),
+        Reply::Downgrade => out.push_str("downgrade noted"),
         Reply::Void => out.push_str("void"),
     }
 }
@@ -96,6 +100,20 @@ pub(crate) fn alarms(alarms: &[Alarm]) -> String {
     };
     let names: Vec<String> = alarms.iter().map(name).collect();
     format!("alarms: {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+}
+
+/// Peer URLs of the members that scripts name, 0 to 9, and the downgrade.
+pub(crate) fn cluster(cluster: &Cluster) -> String {
+    let mut out = match cluster.downgrade() {
+        Some(to) => format!("downgrade to {to}"),
+        None => "no downgrade".to_owned(),
+    };
+    for member in 0..10 {
+        if let Some(urls) = cluster.peer_urls(MemberId(member)) {
+            out.push_str(&line(0, &format!("{member}: {}", urls.join(" "))));
+        }
+    }
+    out
 }
 
 pub(crate) fn bytes(bytes: &[u8]) -> String {
