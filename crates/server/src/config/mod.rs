@@ -4,6 +4,7 @@
 //! do about it. Nothing here touches the process: arguments, environment and files are handed in.
 
 mod aliases;
+mod auth;
 mod compaction;
 mod duration;
 mod environment;
@@ -29,6 +30,7 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use auth::{AuthToken, JwtOptions, SignMethod};
 pub use compaction::AutoCompaction;
 pub(crate) use duration::go_duration;
 pub use identity::Identity;
@@ -113,6 +115,10 @@ pub struct Config {
     pub warning_apply_duration: Duration,
     /// Requests that take longer are logged.
     pub warning_unary_request_duration: Duration,
+    /// What a caller gets for its password.
+    pub auth_token: AuthToken,
+    /// How dear a password's hash is: bcrypt's cost.
+    pub bcrypt_cost: u32,
     /// TLS towards clients; there, if any listener asks for it.
     pub tls: Option<Tls>,
 }

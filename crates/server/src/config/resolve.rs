@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::auth::{self, AuthToken};
 use super::compaction::AutoCompaction;
 use super::flags::Flags;
 use super::log::LogSettings;
@@ -37,9 +38,10 @@ pub(crate) fn resolve(flags: &Flags, from_file: bool) -> Result<(Config, Vec<Not
     gates::check(&flags.gates("feature-gates"))?;
     check_the_rest(flags)?;
     check_journal(flags)?;
+    let auth = (auth::token(flags, &mut notices)?, auth::bcrypt_cost(flags, &mut notices));
     recommend(flags, &mut notices);
     accepted(flags, &mut notices);
-    let config = Config { tls, ..build(flags, log, listeners, shortest_lease, member)? };
+    let config = Config { tls, ..build(flags, log, listeners, shortest_lease, member, auth)? };
     Ok((config, notices))
 }
 
@@ -50,6 +52,7 @@ fn build(
     [client, http, metrics]: Listeners,
     min_lease_ttl_seconds: i64,
     member: Member,
+    (auth_token, bcrypt_cost): (AuthToken, u32),
 ) -> Result<Config, String> {
     Ok(Config {
         name: flags.text("name"),
@@ -79,6 +82,8 @@ fn build(
         warning_unary_request_duration: flags
             .positive("warning-unary-request-duration")
             .unwrap_or_default(),
+        auth_token,
+        bcrypt_cost,
         tls: None,
     })
 }
@@ -175,12 +180,6 @@ fn check_the_rest(flags: &Flags) -> Result<(), String> {
     if flags.text("discovery-fallback") == "proxy" {
         return Err("v2 proxy is deprecated, and --discovery-fallback can't be configured as \
                     \"proxy\""
-            .to_owned());
-    }
-    let token = flags.text("auth-token");
-    if !matches!(token.as_str(), "" | "simple") && !token.starts_with("jwt,") {
-        return Err("auth: invalid auth options (--auth-token is 'simple', or 'jwt,' and its \
-                    options)"
             .to_owned());
     }
     Ok(())

@@ -39,7 +39,6 @@ const NO_RAFT: &str = "there is no Raft to tune";
 const NO_PEERS: &str = "no peer port is opened";
 const NO_BOLT: &str = "there is no bbolt file under the state";
 const NO_DISCOVERY: &str = "the journal says where the cluster is; nothing is discovered";
-const AUTH: &str = "users, roles and tokens";
 const SPANS: &str = "export of traces";
 const ROTATION_DEFAULT: &str =
     r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#;
@@ -253,9 +252,20 @@ const SECURITY: &[Flag] = &[
 ];
 
 const AUTHENTICATION: &[Flag] = &[
-    later("auth-token", Text, "simple", AUTH),
-    later("bcrypt-cost", Uint, "10", AUTH),
-    later("auth-token-ttl", Uint, "300", AUTH),
+    used(
+        "auth-token",
+        Text,
+        "simple",
+        "What a password is exchanged for: simple, or \
+         jwt,sign-method=M,priv-key=FILE[,pub-key=FILE][,ttl=5m].",
+    ),
+    used(
+        "bcrypt-cost",
+        Uint,
+        "10",
+        "Cost of a password's hash, 4 to 31; one more is twice as dear.",
+    ),
+    used("auth-token-ttl", Uint, "300", "Seconds that a simple token lives after its last use."),
 ];
 
 const MONITORING: &[Flag] = &[
