@@ -12,6 +12,7 @@ mod simple;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest as sha;
 
@@ -108,6 +109,13 @@ impl Tokens {
             // What is left of a time when tokens were simple is of no use.
             Kind::Off | Kind::Jwt(_) => kept.into_iter().take(simple::MOST_EXPIRED).collect(),
         }
+    }
+}
+
+/// As without any flag.
+impl Default for Tokens {
+    fn default() -> Self {
+        Self(Kind::Simple(Simple::new(Duration::from_secs(300))))
     }
 }
 
