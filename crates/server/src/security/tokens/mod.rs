@@ -46,7 +46,7 @@ pub struct Tokens(Kind);
 
 enum Kind {
     Off,
-    Simple(Simple),
+    Simple(Box<Simple>),
     Jwt(Box<Jwt>),
 }
 
@@ -58,7 +58,7 @@ impl Tokens {
     pub fn open(settings: &AuthToken) -> Result<Self, String> {
         Ok(Self(match settings {
             AuthToken::Off => Kind::Off,
-            AuthToken::Simple { ttl } => Kind::Simple(Simple::new(*ttl)),
+            AuthToken::Simple { ttl } => Kind::Simple(Box::new(Simple::new(*ttl))),
             AuthToken::Jwt(options) => Kind::Jwt(Box::new(Jwt::open(options)?)),
         }))
     }

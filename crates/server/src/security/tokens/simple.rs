@@ -219,7 +219,7 @@ mod tests {
         }
         assert_eq!(machine.who(&tokens, &idle), None);
         assert_eq!(machine.0.lock().len(), 1);
-        advance(3 * SECOND).await;
+        advance(2 * SECOND).await;
         assert_eq!(machine.who(&tokens, &used).as_deref(), Some("alice"), "at its last moment");
         advance(3 * SECOND + Duration::from_millis(1)).await;
         assert_eq!(machine.who(&tokens, &used), None, "even before it was swept");
