@@ -144,5 +144,5 @@ impl Backlog {
 }
 
 pub(crate) fn is_compaction(command: &Command) -> bool {
-    matches!(command, Command::Compact { .. })
+    matches!(command.bare(), Command::Compact { .. })
 }

@@ -70,7 +70,7 @@ async fn by_revision(engine: &Engine, keep: i64) {
 
 async fn compact(engine: &Engine, revision: Revision) -> bool {
     tracing::info!(%revision, "starting auto compaction");
-    match engine.commit(Command::Compact { revision }).await {
+    match engine.commit_own(Command::Compact { revision }).await {
         Ok(outcome) => {
             let done = matches!(outcome.result, Ok(_) | Err(state::Refusal::Compacted));
             tracing::info!(%revision, done, "finished auto compaction");

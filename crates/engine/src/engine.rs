@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use state::{AlarmAction, AlarmType, Command, Epoch, LeaseId, Outcome, Revision, State, View};
+use state::{
+    AlarmAction, AlarmType, Auth, Command, Epoch, LeaseId, Outcome, Revision, State, View,
+};
 use tokio::sync::{oneshot, watch};
 
 use crate::archive::Archivist;
@@ -62,6 +64,7 @@ impl Engine {
 
         let habit = options.auto_compaction;
         let (published, _) = watch::channel(Arc::new(state.view()));
+        let (auth, _) = watch::channel(Arc::clone(state.auth()));
         let (hub, watches) = Hub::new(published.subscribe(), options.watch.clone());
         let leases = LeaseClock::default();
         for (id, ttl) in state.leases() {
@@ -90,6 +93,7 @@ impl Engine {
             leases,
             status,
             published,
+            auth,
             alarm_gate: tokio::sync::Mutex::default(),
             raising_alarm: AtomicBool::new(false),
             clock,
@@ -120,6 +124,19 @@ impl Engine {
         std::future::ready(Ok(self.view())).await
     }
 
+    /// Who may do what. Asked for after a view it is at least as new as the view: what may be read of it
+    /// is judged by rights that nobody had revoked before.
+    #[must_use]
+    pub fn auth(&self) -> Arc<Auth> {
+        Arc::clone(&self.shared.auth.borrow())
+    }
+
+    /// Tells of every change of who may do what, tokens included.
+    #[must_use]
+    pub fn auth_changes(&self) -> watch::Receiver<Arc<Auth>> {
+        self.shared.auth.subscribe()
+    }
+
     /// Orders a command, makes it durable, applies it, and returns what it came to.
     ///
     /// # Errors
@@ -128,6 +145,14 @@ impl Engine {
     pub async fn commit(&self, command: Command) -> Result<Outcome, Fault> {
         let outcome = self.shared.inbox.push(command, self.shared.clock.monotonic())?;
         outcome.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// As [`Engine::commit`], for what the server itself has to do: nobody's rights hold it back.
+    ///
+    /// # Errors
+    /// As [`Engine::commit`].
+    pub async fn commit_own(&self, command: Command) -> Result<Outcome, Fault> {
+        self.commit(self.shared.own(command)).await
     }
 
     /// Whether writes that cost `bytes` fit the quota. If not, raises the NOSPACE alarm.
@@ -164,8 +189,8 @@ impl Engine {
         let member = self.shared.status.lock().member;
         let (action, alarm) = (AlarmAction::Activate, AlarmType::NoSpace);
         self.shared.raising_alarm.store(true, Ordering::Release);
-        let raised = self.commit(Command::Alarm { action, member, alarm }).await;
-        if raised.is_err() {
+        let raised = self.commit_own(Command::Alarm { action, member, alarm }).await;
+        if !matches!(&raised, Ok(Outcome { result: Ok(_), .. })) {
             self.shared.raising_alarm.store(false, Ordering::Release);
         }
         raised.map(|_| ())

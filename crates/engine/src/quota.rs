@@ -7,8 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use state::{
-    Alarm, AlarmAction, AlarmType, Command, MemberId, OpReply, Outcome, Reply, Revision, State,
-    TxnReply,
+    Alarm, AlarmAction, AlarmType, Command, MemberId, OpReply, Outcome, Refusal, Reply, Revision,
+    State, TxnReply,
 };
 
 /// See the module.
@@ -38,11 +38,12 @@ impl Quota {
         commands: &[Command],
         outcomes: &[Outcome],
     ) {
-        for (command, outcome) in commands.iter().zip(outcomes) {
+        for (command, outcome) in commands.iter().map(Command::bare).zip(outcomes) {
             if self.proposed.as_ref() == Some(command) {
                 self.proposed = None;
-                // Refused: proposing it again at once would be refused again.
-                self.look &= outcome.result.is_ok();
+                // Refused: proposing it again at once would be refused again, unless it was only that it
+                // did not say who asks, since nobody asked for that when it was proposed.
+                self.look &= matches!(outcome.result, Ok(_) | Err(Refusal::UserEmpty));
             }
             match (command, &outcome.result) {
                 (Command::Alarm { action: AlarmAction::Activate, alarm, .. }, Ok(_))

@@ -102,10 +102,10 @@ impl Writer {
     fn dropped(&mut self, commands: &[Command]) {
         let now = self.shared.clock.monotonic();
         for command in commands {
-            if let Command::LeaseRevoke { id } = command {
+            if let Command::LeaseRevoke { id } = command.bare() {
                 self.shared.leases.postpone(*id, now);
             }
-            self.quota.dropped(command);
+            self.quota.dropped(command.bare());
         }
     }
 }

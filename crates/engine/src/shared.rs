@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
-use state::View;
+use state::{Auth, Command, Identity, View};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) status: Mutex<Status>,
     /// The newest view. Sent only after what it shows is durable, and before any reply about it.
     pub(crate) published: watch::Sender<Arc<View>>,
+    /// Who may do what, as that view was made or later: sent before it.
+    pub(crate) auth: watch::Sender<Arc<Auth>>,
     /// Held by the one request that raises the NOSPACE alarm; those behind it look again.
     pub(crate) alarm_gate: tokio::sync::Mutex<()>,
     /// Whether the next NOSPACE alarm is ours and not a client's.
@@ -28,4 +30,12 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) options: Options,
+}
+
+impl Shared {
+    /// A command of our own, which nobody's rights hold back. While nobody is asked for any it goes as
+    /// it is.
+    pub(crate) fn own(&self, command: Command) -> Command {
+        if self.auth.borrow().is_enabled() { command.by(Identity::Server) } else { command }
+    }
 }

@@ -250,6 +250,10 @@ impl Writer {
             status.pending = self.pending();
             assert!(status.applied <= status.durable, "applied never runs ahead of durable");
         }
+        // Rights before what they are asked about: whoever sees this view will not find older ones.
+        if !Arc::ptr_eq(self.state.auth(), &self.shared.auth.borrow()) {
+            self.shared.auth.send_replace(Arc::clone(self.state.auth()));
+        }
         self.shared.published.send_replace(Arc::new(self.state.view()));
         let ended = self.shared.clock.monotonic();
         self.shared.observer.applied(&Applied {
@@ -272,7 +276,7 @@ impl Writer {
     fn note_leases(&self, commands: &[Command], outcomes: &[Outcome]) {
         let mut ended = false;
         for (command, outcome) in commands.iter().zip(outcomes) {
-            match (command, &outcome.result) {
+            match (command.bare(), &outcome.result) {
                 (Command::LeaseGrant { .. }, Ok(Reply::LeaseGrant { id, ttl })) => {
                     self.shared.leases.start(*id, *ttl, self.shared.clock.monotonic());
                 }
@@ -328,7 +332,7 @@ impl Writer {
             let due = self.shared.leases.take_due(now);
             self.shared.status.lock().leases_expired += due.len() as u64;
             for id in due {
-                self.backlog.propose(Command::LeaseRevoke { id });
+                self.backlog.propose(self.shared.own(Command::LeaseRevoke { id }));
             }
         }
         let patience = self.shared.options.request_timeout;
@@ -345,7 +349,7 @@ impl Writer {
             return;
         }
         if let Some(command) = self.quota.relief(&self.state) {
-            self.backlog.propose(command);
+            self.backlog.propose(self.shared.own(command));
         }
     }
 

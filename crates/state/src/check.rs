@@ -21,6 +21,7 @@ pub fn check(command: &Command, max_txn_ops: usize) -> Result<(), Refusal> {
         Command::Put(put) => put.check(),
         Command::DeleteRange(delete) => delete.check(),
         Command::Txn(txn) => txn.check(max_txn_ops),
+        Command::As(by) => check(&by.command, max_txn_ops),
         _ => Ok(()),
     }
 }

@@ -3,8 +3,11 @@
 //! Reading never panics and never allocates more than what is there to be read.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
+
+use crate::auth::TokenDigest;
 
 /// Why bytes could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +123,32 @@ impl<'a> Reader<'a> {
         let begin = self.at;
         self.at += length;
         Ok(self.bytes.slice(begin..self.at))
+    }
+}
+
+/// What the names, flags and digests of users and rights are read with.
+impl Reader<'_> {
+    pub(crate) fn name(&mut self) -> Result<Arc<str>, DecodeError> {
+        match std::str::from_utf8(&self.string()?) {
+            Ok(name) => Ok(name.into()),
+            Err(_) => self.damaged("a name that is not text"),
+        }
+    }
+
+    pub(crate) fn flag(&mut self) -> Result<bool, DecodeError> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => self.damaged("no such flag"),
+        }
+    }
+
+    pub(crate) fn digest(&mut self) -> Result<TokenDigest, DecodeError> {
+        let mut digest = [0; 32];
+        for byte in &mut digest {
+            *byte = self.byte()?;
+        }
+        Ok(TokenDigest(digest))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::auth::{As, AuthChange};
 use crate::ids::{Epoch, LeaseId, MemberId, Revision, Timestamp};
 use crate::range::{KeyRange, RangeQuery};
 
@@ -48,6 +49,10 @@ pub enum Command {
         /// Who claims it.
         member: MemberId,
     },
+    /// Change who may do what.
+    Auth(AuthChange),
+    /// A command in somebody's name. Without one it is an anonymous client's.
+    As(Box<As>),
 }
 
 /// One entry of the journal: what one append makes durable.

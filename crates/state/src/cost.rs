@@ -1,5 +1,6 @@
 //! What a command may add to the store, as etcd counts it for the quota.
 
+use crate::auth::{As, AuthChange, Permission};
 use crate::command::{Command, CompareTarget, DeleteRange, Op, Put, Txn};
 use crate::range::RangeQuery;
 
@@ -15,6 +16,7 @@ impl Command {
             Self::Put(put) => put.cost(),
             Self::Txn(txn) => txn.cost(),
             Self::LeaseGrant { .. } => LEASE_OVERHEAD,
+            Self::As(by) => by.command.cost(),
             _ => 0,
         }
     }
@@ -28,9 +30,40 @@ impl Command {
             Self::Put(put) => put.key.len() + put.value.len(),
             Self::DeleteRange(delete) => delete.range.key.len() + delete.range.range_end.len(),
             Self::Txn(txn) => txn.size(),
+            Self::Auth(change) => change.size(),
+            Self::As(by) => return by.size(),
             _ => 0,
         };
         ENTRY_OVERHEAD + bytes
+    }
+}
+
+impl As {
+    fn size(&self) -> usize {
+        self.who.name().map_or(0, |name| name.len()) + ENTRY_OVERHEAD + self.command.size()
+    }
+}
+
+impl AuthChange {
+    fn size(&self) -> usize {
+        match self {
+            Self::Enable | Self::Disable => 0,
+            Self::UserAdd { name, password, .. } | Self::UserChangePassword { name, password } => {
+                name.len() + password.0.len()
+            }
+            Self::UserDelete { name } | Self::RoleAdd { name } | Self::RoleDelete { name } => {
+                name.len()
+            }
+            Self::UserGrantRole { user, role } | Self::UserRevokeRole { user, role } => {
+                user.len() + role.len()
+            }
+            Self::RoleGrantPermission { role, permission: Permission { range, .. } }
+            | Self::RoleRevokePermission { role, range } => {
+                role.len() + range.key.len() + range.range_end.len()
+            }
+            Self::TokenIssue { user, .. } => user.len() + ENTRY_OVERHEAD,
+            Self::TokensEnd { digests } => digests.len() * ENTRY_OVERHEAD,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::codec::{put_signed, put_unsigned};
 use crate::entry::alarm_number;
-use crate::image::Image;
+use crate::image::{Image, auth};
 
 /// A checksum over all of a state that anybody can see. What compaction has yet to remove is left out,
 /// since replicas remove it each in its own time.
@@ -12,7 +12,7 @@ use crate::image::Image;
 pub struct Digest {
     /// etcd's HashKV at the newest revision.
     pub keys: u32,
-    /// Everything else: position, epoch, clock, revisions, alarms, leases.
+    /// Everything else: position, epoch, clock, revisions, alarms, leases, users and rights.
     pub rest: u32,
 }
 
@@ -39,6 +39,9 @@ pub(crate) fn rest(image: &Image) -> u32 {
     for (id, ttl) in &image.leases {
         put_signed(&mut bytes, id.0);
         put_signed(&mut bytes, *ttl);
+    }
+    if let Some(rights) = &image.auth {
+        auth::encode(&mut bytes, rights);
     }
     crc32c::crc32c(&bytes)
 }

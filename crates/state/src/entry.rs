@@ -3,6 +3,7 @@
 //! Never changed in place: what a new version writes differently gets a new format number, and every
 //! number ever released stays readable.
 
+mod auth;
 mod compare;
 mod decode;
 mod encode;
@@ -13,6 +14,7 @@ use crate::codec::{DecodeError, Reader, put_unsigned};
 use crate::command::{Command, Entry};
 use crate::ids::{Epoch, Timestamp};
 
+pub(crate) use auth::{decode_permission, encode_permission};
 pub(crate) use decode::alarm_type;
 pub(crate) use encode::alarm_number;
 
@@ -36,7 +38,11 @@ mod tag {
     pub(super) const CLAIM: u8 = 8;
     /// Only inside a transaction.
     pub(super) const RANGE: u8 = 9;
-    pub(super) const GREATEST: u8 = RANGE;
+    pub(super) const AUTH: u8 = 10;
+    /// Only around another command.
+    pub(super) const AS_USER: u8 = 11;
+    pub(super) const AS_SERVER: u8 = 12;
+    pub(super) const GREATEST: u8 = AS_SERVER;
 }
 
 /// Writes an entry command by command, so that a batch need not be held twice.

@@ -33,6 +33,10 @@ number! {
     Epoch(u64)
 }
 number! {
+    /// Counts the changes of users, roles and rights, as etcd's auth revision. A fresh store is at 1.
+    AuthRevision(u64)
+}
+number! {
     /// A replica, as etcd's member id.
     MemberId(u64)
 }

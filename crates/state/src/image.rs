@@ -1,14 +1,17 @@
 //! A checkpoint's bytes, without the file: the whole state, pinned, cut into blocks. `docs/format.md`
 //! draws them. Made on any thread while the machine goes on.
 
+pub(crate) mod auth;
 mod block;
 mod load;
 
 use std::fmt;
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 
+use crate::auth::Auth;
 use crate::codec::{DecodeError, put_signed, put_unsigned};
 use crate::digest::{self, Digest};
 use crate::entry::alarm_number;
@@ -22,6 +25,8 @@ pub use load::ImageLoader;
 
 const MAGIC: &[u8; 8] = b"MERIDIAN";
 const FORMAT: u64 = 1;
+/// The same with a block of users and rights. A state that has none is written as the first.
+const FORMAT_WITH_AUTH: u64 = 2;
 /// A block is closed when it has so many bytes.
 const BLOCK: usize = 1 << 20;
 
@@ -34,6 +39,8 @@ pub struct Image {
     /// By id. What is attached follows from the keys.
     pub(crate) leases: Vec<(LeaseId, i64)>,
     pub(crate) view: View,
+    /// None, if nobody ever asked for any.
+    pub(crate) auth: Option<Arc<Auth>>,
 }
 
 /// Why an image could not be read back.
@@ -78,6 +85,7 @@ impl Image {
             alarms: state.alarms().collect(),
             leases: state.leases().collect(),
             view: state.view(),
+            auth: Some(Arc::clone(&state.auth)).filter(|auth| !auth.is_untouched()),
         }
     }
 
@@ -108,7 +116,7 @@ impl Image {
     fn header(&self) -> Bytes {
         let mut out = block::begin(256);
         out.put_slice(MAGIC);
-        put_unsigned(&mut out, FORMAT);
+        put_unsigned(&mut out, if self.auth.is_some() { FORMAT_WITH_AUTH } else { FORMAT });
         put_unsigned(&mut out, self.position.0);
         put_unsigned(&mut out, self.epoch.0);
         put_unsigned(&mut out, self.clock.0);
@@ -120,6 +128,12 @@ impl Image {
             out.put_u8(alarm_number(alarm.alarm));
         }
         block::finish(out, Kind::Header)
+    }
+
+    fn auth(&self) -> Option<Bytes> {
+        let mut out = block::begin(1024);
+        auth::encode(&mut out, self.auth.as_ref()?);
+        Some(block::finish(out, Kind::Auth))
     }
 
     fn leases(&self, from: usize) -> (Bytes, usize) {
@@ -145,7 +159,7 @@ impl Image {
     }
 }
 
-/// The blocks in their order: header, leases, records, trailer.
+/// The blocks in their order: header, rights, leases, records, trailer.
 struct Chunks<'a> {
     image: &'a Image,
     stage: Stage<'a>,
@@ -153,6 +167,7 @@ struct Chunks<'a> {
 
 enum Stage<'a> {
     Header,
+    Auth,
     Leases { next: usize },
     Records { rest: Peekable<Box<dyn Iterator<Item = KvRef<'a>> + 'a>>, count: u64 },
     Done,
@@ -165,8 +180,12 @@ impl Iterator for Chunks<'_> {
         let image = self.image;
         match &mut self.stage {
             Stage::Header => {
-                self.stage = Stage::Leases { next: 0 };
+                self.stage = Stage::Auth;
                 Some(image.header())
+            }
+            Stage::Auth => {
+                self.stage = Stage::Leases { next: 0 };
+                image.auth().or_else(|| self.next())
             }
             Stage::Leases { next } if *next < image.leases.len() => {
                 let block;

@@ -5,7 +5,9 @@
 //! keys and are in no checkpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
+use crate::auth::LeaseKeys;
 use crate::ids::LeaseId;
 use crate::outcome::Refusal;
 
@@ -95,16 +97,31 @@ impl Leases {
         Some(LeaseInfo { id, ttl, keys })
     }
 
+    pub(crate) fn keys(&self, id: LeaseId) -> impl Iterator<Item = &[u8]> {
+        self.attached.get(&id).into_iter().flatten().map(|key| &**key)
+    }
+
     pub(crate) fn ttl(&self, id: LeaseId) -> Option<i64> {
         self.ttls.get(&id).copied()
     }
 
-    pub(crate) fn keys(&self, id: LeaseId) -> impl Iterator<Item = &[u8]> {
-        self.attached.get(&id).into_iter().flatten().map(|key| &**key)
+    /// Leases above `after` and the keys attached to them; those that have none are left out.
+    pub(crate) fn attached_after(
+        &self,
+        after: Option<LeaseId>,
+    ) -> impl Iterator<Item = (LeaseId, &BTreeSet<Box<[u8]>>)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.attached.range((from, Bound::Unbounded)).map(|(id, keys)| (*id, keys))
     }
 
     /// Every lease and its time to live, by id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LeaseId, i64)> + '_ {
         self.ttls.iter().map(|(id, ttl)| (*id, *ttl))
+    }
+}
+
+impl LeaseKeys for Leases {
+    fn keys(&self, id: LeaseId) -> impl Iterator<Item = &[u8]> {
+        Self::keys(self, id)
     }
 }

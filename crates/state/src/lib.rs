@@ -1,9 +1,10 @@
-//! The deterministic machine: MVCC, leases, alarms. Commands in, outcomes and events out.
+//! The deterministic machine: MVCC, leases, alarms, rights. Commands in, outcomes and events out.
 //!
 //! No clock, no randomness, no file, no network, no `async`: the same entries give the same state,
 //! byte for byte, on every replica and for ever.
 
 mod alarms;
+mod auth;
 mod check;
 mod codec;
 mod command;
@@ -23,6 +24,10 @@ mod source;
 mod state;
 mod txn;
 
+pub use auth::{
+    As, Auth, AuthChange, Identity, PasswordHash, Permission, PermissionType, ROOT, TokenDigest,
+    User,
+};
 pub use check::check;
 pub use codec::DecodeError;
 pub use command::{
@@ -31,7 +36,7 @@ pub use command::{
 };
 pub use digest::Digest;
 pub use entry::{EntryWriter, MAX_TXN_DEPTH};
-pub use ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
+pub use ids::{AuthRevision, Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
 pub use image::{Image, ImageError, ImageLoader};
 pub use lease::{LeaseInfo, MAX_LEASE_TTL};
 pub use mvcc::{

@@ -49,6 +49,8 @@ pub enum Reply {
         /// Whether it was granted.
         granted: bool,
     },
+    /// To `Auth`.
+    Auth,
     /// The whole entry was void: its epoch is not the current one. Offer it again.
     Void,
 }
@@ -147,4 +149,42 @@ pub enum Refusal {
     NoSpace,
     /// Replicas disagree.
     Corrupt,
+    /// Who asks is nobody; or a user is to be made without a name.
+    UserEmpty,
+    /// The user is there already.
+    UserAlreadyExists,
+    /// There is no such user.
+    UserNotFound,
+    /// A role is to be made without a name.
+    RoleEmpty,
+    /// The role is there already.
+    RoleAlreadyExists,
+    /// There is no such role.
+    RoleNotFound,
+    /// The user does not have the role.
+    RoleNotGranted,
+    /// No permission was given to grant.
+    PermissionNotGiven,
+    /// The role does not have the permission.
+    PermissionNotGranted,
+    /// Who asks may not.
+    PermissionDenied,
+    /// There is no user `root` to begin with.
+    RootUserNotExist,
+    /// The user `root` does not have the role `root`.
+    RootRoleNotExist,
+    /// No such user, or another password.
+    AuthFailed,
+    /// A password was given for a user that has none.
+    NoPasswordUser,
+    /// There are no tokens, since nobody is asked.
+    AuthNotEnabled,
+    /// Rights have changed since who asks was identified.
+    AuthOldRevision,
+    /// The token stands for nobody.
+    InvalidAuthToken,
+    /// What would lock everybody out, or a permission on nothing.
+    InvalidAuthManagement,
+    /// As many tokens as there may be at once.
+    TooManyTokens,
 }

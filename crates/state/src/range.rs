@@ -39,6 +39,12 @@ impl KeyRange {
         *self.range_end == *b"\0"
     }
 
+    /// A copy that is no slice of a larger buffer.
+    pub(crate) fn detached(&self) -> Self {
+        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        Self { key: copy(&self.key), range_end: copy(&self.range_end) }
+    }
+
     /// Whether `key` lies inside.
     #[must_use]
     pub fn contains(&self, key: &[u8]) -> bool {

@@ -1,8 +1,10 @@
 //! The machine itself: entries in, outcomes out. The only place where anything changes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::alarms::Alarms;
+use crate::auth::{Auth, AuthChange, Identity};
 use crate::command::{AlarmType, Command, Entry, Txn};
 use crate::digest::Digest;
 use crate::ids::{Epoch, LeaseId, Position, Revision, Timestamp};
@@ -18,6 +20,7 @@ use crate::txn::Plan;
 pub struct State {
     pub(crate) keyspace: Keyspace,
     pub(crate) alarms: Alarms,
+    pub(crate) auth: Arc<Auth>,
     pub(crate) position: Position,
     pub(crate) epoch: Epoch,
     pub(crate) clock: Timestamp,
@@ -47,13 +50,20 @@ impl State {
 
     fn command(&mut self, command: &Command) -> Outcome {
         let before = self.revision();
-        let result = self.alarms.admit(command).and_then(|()| self.execute(command));
+        let result = self.admit(command).and_then(|()| self.execute(command.bare()));
         let changed = self.keyspace.mvcc.changed();
         assert!(result.is_ok() || !changed, "a refused command changes nothing");
         let revision = if changed { self.keyspace.mvcc.commit() } else { before };
         assert_eq!(revision.0, before.0 + i64::from(changed), "one revision for each change");
         assert_eq!(revision, self.revision(), "an outcome names the newest revision");
         Outcome { revision, result }
+    }
+
+    /// Whether the alarms and the rights of who asks let a command through, at this place in the order.
+    fn admit(&self, command: &Command) -> Result<(), Refusal> {
+        let (who, command) = (command.who(), command.bare());
+        self.alarms.admit(command)?;
+        self.auth.judge(who, command, &self.keyspace.leases)
     }
 
     fn execute(&mut self, command: &Command) -> Result<Reply, Refusal> {
@@ -83,6 +93,8 @@ impl State {
                 Ok(Reply::Alarm(self.alarms.change(*action, *member, *alarm)))
             }
             Command::Claim { epoch, member: _ } => Ok(self.claim(*epoch)),
+            Command::Auth(change) => self.change_auth(change),
+            Command::As(_) => unreachable!("a command in a name is carried out without it"),
         }
     }
 
@@ -90,6 +102,14 @@ impl State {
         let plan = Plan::of(&self.keyspace, txn);
         plan.check(&self.keyspace, &|id| self.keyspace.leases.exists(id))?;
         Ok(Reply::Txn(plan.run(&mut self.keyspace)))
+    }
+
+    fn change_auth(&mut self, change: &AuthChange) -> Result<Reply, Refusal> {
+        // Changed in a copy, so that what a refused change has begun is seen by nobody.
+        let mut changed = Auth::clone(&self.auth);
+        changed.change(change)?;
+        self.auth = Arc::new(changed);
+        Ok(Reply::Auth)
     }
 
     fn claim(&mut self, epoch: Epoch) -> Reply {
@@ -134,6 +154,43 @@ impl State {
     #[must_use]
     pub fn clock(&self) -> Timestamp {
         self.clock
+    }
+
+    /// Who may do what, as it is now. Never changes in the reader's hands.
+    #[must_use]
+    pub fn auth(&self) -> &Arc<Auth> {
+        &self.auth
+    }
+
+    /// Whether who asks may renew or end a lease: that takes the right to write every key on it.
+    ///
+    /// # Errors
+    /// [`Refusal::UserEmpty`], [`Refusal::AuthOldRevision`] or [`Refusal::PermissionDenied`].
+    pub fn may_end_lease(&self, who: Option<&Identity>, id: LeaseId) -> Result<(), Refusal> {
+        self.auth.may_write_keys(who, self.keyspace.leases.keys(id))
+    }
+
+    /// Whether who asks may know of all leases: that takes the right to read every key on any of
+    /// them. Looks at leases above `after` until it has seen about `budget` keys, and returns the
+    /// last it looked at; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`State::may_end_lease`].
+    pub fn may_list_leases(
+        &self,
+        who: Option<&Identity>,
+        after: Option<LeaseId>,
+        budget: usize,
+    ) -> Result<Option<LeaseId>, Refusal> {
+        let mut seen = 0;
+        for (id, keys) in self.keyspace.leases.attached_after(after) {
+            self.auth.may_read_keys(who, keys.iter().map(|key| &**key))?;
+            seen += keys.len();
+            if seen >= budget {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     /// The alarms that are on, by member.

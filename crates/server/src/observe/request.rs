@@ -4,7 +4,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use state::{Command, Compare, CompareTarget, DeleteRange, KeyRange, Op, Put, RangeQuery, Txn};
+use state::{
+    AuthChange, Command, Compare, CompareTarget, DeleteRange, KeyRange, Op, Put, RangeQuery, Txn,
+};
 
 use crate::config::go_duration;
 
@@ -78,8 +80,30 @@ pub fn of_command(command: &Command) -> String {
             );
         }
         Command::Claim { epoch, .. } => put_text(&mut out, format_args!("claim:<epoch:{epoch}>")),
+        Command::Auth(change) => auth_change(&mut out, change),
+        Command::As(by) => return of_command(&by.command),
     }
     cut(out)
+}
+
+/// Whom it is about, and nothing that must not be shown.
+fn auth_change(out: &mut String, change: &AuthChange) {
+    let (what, name) = match change {
+        AuthChange::Enable => ("auth_enable", ""),
+        AuthChange::Disable => ("auth_disable", ""),
+        AuthChange::UserAdd { name, .. } => ("auth_user_add", &**name),
+        AuthChange::UserDelete { name } => ("auth_user_delete", &**name),
+        AuthChange::UserChangePassword { name, .. } => ("auth_user_change_password", &**name),
+        AuthChange::UserGrantRole { user, .. } => ("auth_user_grant_role", &**user),
+        AuthChange::UserRevokeRole { user, .. } => ("auth_user_revoke_role", &**user),
+        AuthChange::RoleAdd { name } => ("auth_role_add", &**name),
+        AuthChange::RoleDelete { name } => ("auth_role_delete", &**name),
+        AuthChange::RoleGrantPermission { role, .. } => ("auth_role_grant_permission", &**role),
+        AuthChange::RoleRevokePermission { role, .. } => ("auth_role_revoke_permission", &**role),
+        AuthChange::TokenIssue { user, .. } => ("authenticate", &**user),
+        AuthChange::TokensEnd { .. } => ("tokens_end", ""),
+    };
+    put_text(out, format_args!("{what}:<name:{name:?}>"));
 }
 
 /// A put, without its wrapping.

@@ -6,15 +6,34 @@ use std::time::Duration;
 
 use engine::{Applied, Checkpointed, Observer};
 use journal::Flush;
-use state::{Command, Op, OpReply, Outcome, Refusal, Reply, Txn, TxnReply};
+use state::{AuthChange, Command, Op, OpReply, Outcome, Refusal, Reply, Txn, TxnReply};
 
 use super::exposition::{Exposition, Type};
 use super::histogram::{Histogram, Unit};
 use super::request;
 
 /// etcd's names of what is applied.
-const OPS: [&str; 7] =
-    ["Put", "DeleteRange", "Txn", "Compaction", "LeaseGrant", "LeaseRevoke", "Alarm"];
+const OPS: [&str; 19] = [
+    "Put",
+    "DeleteRange",
+    "Txn",
+    "Compaction",
+    "LeaseGrant",
+    "LeaseRevoke",
+    "Alarm",
+    "Authenticate",
+    "AuthEnable",
+    "AuthDisable",
+    "AuthUserAdd",
+    "AuthUserDelete",
+    "AuthUserChangePassword",
+    "AuthUserGrantRole",
+    "AuthUserRevokeRole",
+    "AuthRoleAdd",
+    "AuthRoleDelete",
+    "AuthRoleGrantPermission",
+    "AuthRoleRevokePermission",
+];
 
 /// See the module.
 #[derive(Debug)]
@@ -250,8 +269,8 @@ impl StoreMetrics {
     /// Counts what one command did, and gives its place in [`OPS`] and whether it was carried out.
     fn note(&self, command: &Command, outcome: &Outcome) -> Option<(usize, bool)> {
         let carried_out = outcome.result.is_ok();
-        let op = match (command, &outcome.result) {
-            (_, Ok(Reply::Void)) | (Command::Claim { .. }, _) => return None,
+        let op = match (command.bare(), &outcome.result) {
+            (_, Ok(Reply::Void)) | (Command::Claim { .. } | Command::As(_), _) => return None,
             (Command::Put(put), result) => {
                 if result.is_ok() {
                     self.operations.put(put.key.len() + put.value.len());
@@ -278,9 +297,29 @@ impl StoreMetrics {
             }
             (Command::LeaseRevoke { .. }, _) => 5,
             (Command::Alarm { .. }, _) => 6,
+            (Command::Auth(change), _) => auth_op(change)?,
         };
         Some((op, carried_out))
     }
+}
+
+fn auth_op(change: &AuthChange) -> Option<usize> {
+    Some(match change {
+        AuthChange::TokenIssue { .. } => 7,
+        AuthChange::Enable => 8,
+        AuthChange::Disable => 9,
+        AuthChange::UserAdd { .. } => 10,
+        AuthChange::UserDelete { .. } => 11,
+        AuthChange::UserChangePassword { .. } => 12,
+        AuthChange::UserGrantRole { .. } => 13,
+        AuthChange::UserRevokeRole { .. } => 14,
+        AuthChange::RoleAdd { .. } => 15,
+        AuthChange::RoleDelete { .. } => 16,
+        AuthChange::RoleGrantPermission { .. } => 17,
+        AuthChange::RoleRevokePermission { .. } => 18,
+        // etcd forgets tokens without a word to Raft.
+        AuthChange::TokensEnd { .. } => return None,
+    })
 }
 
 impl Operations {

@@ -57,9 +57,51 @@ impl From<Refusal> for Status {
                 (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded")
             }
             Refusal::Corrupt => (DataLoss, "etcdserver: corrupt cluster"),
+            refused => return auth(refused),
         };
         Self::fixed(code, words)
     }
+}
+
+/// The refusals of users, roles and rights.
+fn auth(refusal: Refusal) -> Status {
+    use Code::{FailedPrecondition, InvalidArgument};
+    let (code, words) = match refusal {
+        Refusal::UserEmpty => (InvalidArgument, "etcdserver: user name is empty"),
+        Refusal::UserAlreadyExists => (FailedPrecondition, "etcdserver: user name already exists"),
+        Refusal::UserNotFound => (FailedPrecondition, "etcdserver: user name not found"),
+        Refusal::RoleEmpty => (InvalidArgument, "etcdserver: role name is empty"),
+        Refusal::RoleAlreadyExists => (FailedPrecondition, "etcdserver: role name already exists"),
+        Refusal::RoleNotFound => (FailedPrecondition, "etcdserver: role name not found"),
+        Refusal::RoleNotGranted => {
+            (FailedPrecondition, "etcdserver: role is not granted to the user")
+        }
+        Refusal::PermissionNotGiven => (InvalidArgument, "etcdserver: permission not given"),
+        Refusal::PermissionNotGranted => {
+            (FailedPrecondition, "etcdserver: permission is not granted to the role")
+        }
+        Refusal::PermissionDenied => (Code::PermissionDenied, "etcdserver: permission denied"),
+        Refusal::RootUserNotExist => (FailedPrecondition, "etcdserver: root user does not exist"),
+        Refusal::RootRoleNotExist => {
+            (FailedPrecondition, "etcdserver: root user does not have root role")
+        }
+        Refusal::AuthFailed => {
+            (InvalidArgument, "etcdserver: authentication failed, invalid user ID or password")
+        }
+        // etcd has no error of the API for this one, and so gRPC shows its own words.
+        Refusal::NoPasswordUser => {
+            (Code::Unknown, "auth: authentication failed, password was given for no password user")
+        }
+        Refusal::AuthNotEnabled => {
+            (FailedPrecondition, "etcdserver: authentication is not enabled")
+        }
+        Refusal::AuthOldRevision => (InvalidArgument, "etcdserver: revision of auth store is old"),
+        Refusal::InvalidAuthToken => (Code::Unauthenticated, "etcdserver: invalid auth token"),
+        Refusal::InvalidAuthManagement => (InvalidArgument, "etcdserver: invalid auth management"),
+        Refusal::TooManyTokens => (Code::ResourceExhausted, "meridian: too many tokens are in use"),
+        _ => (Code::Internal, "meridian: a refusal without words"),
+    };
+    Status::fixed(code, words)
 }
 
 impl From<Fault> for Status {

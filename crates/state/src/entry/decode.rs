@@ -1,6 +1,7 @@
 //! Bytes to commands. Whatever the bytes, an answer and never a panic.
 
-use super::{MAX_TXN_DEPTH, compare, tag};
+use super::{MAX_TXN_DEPTH, auth, compare, tag};
+use crate::auth::As;
 use crate::codec::{DecodeError, Reader};
 use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Put, Txn};
 use crate::ids::{Epoch, LeaseId, MemberId, Revision};
@@ -9,8 +10,23 @@ use crate::range::{KeyRange, RangeQuery, Sort, SortOrder, SortTarget};
 /// The next command; `None` at the end of the entry.
 pub(super) fn command(reader: &mut Reader<'_>) -> Result<Option<Command>, DecodeError> {
     let at = reader.offset();
-    let command = match reader.byte()? {
-        tag::END => return Ok(None),
+    let found = reader.byte()?;
+    if found == tag::END {
+        return Ok(None);
+    }
+    let Some(who) = auth::decode_who(reader, found)? else {
+        return tagged(reader, found, at).map(Some);
+    };
+    let at = reader.offset();
+    match reader.byte()? {
+        tag::END | tag::CLAIM => reader.damaged("nothing that stands in a name"),
+        found => Ok(Some(Command::As(Box::new(As { who, command: tagged(reader, found, at)? })))),
+    }
+}
+
+/// The command whose tag was read at `at`; none that stands in a name.
+fn tagged(reader: &mut Reader<'_>, tag: u8, at: usize) -> Result<Command, DecodeError> {
+    Ok(match tag {
         tag::PUT => Command::Put(put(reader)?),
         tag::DELETE_RANGE => Command::DeleteRange(delete_range(reader)?),
         tag::TXN => Command::Txn(txn(reader, 1)?),
@@ -24,9 +40,9 @@ pub(super) fn command(reader: &mut Reader<'_>) -> Result<Option<Command>, Decode
             epoch: Epoch(reader.unsigned()?),
             member: MemberId(reader.unsigned()?),
         },
+        tag::AUTH => Command::Auth(auth::decode(reader)?),
         found => return Err(unknown(found, at)),
-    };
-    Ok(Some(command))
+    })
 }
 
 fn unknown(found: u8, offset: usize) -> DecodeError {
@@ -90,7 +106,7 @@ fn op(reader: &mut Reader<'_>, depth: usize) -> Result<Op, DecodeError> {
     }
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     reader: &mut Reader<'_>,
     mut item: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {

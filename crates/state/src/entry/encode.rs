@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{compare, tag};
+use super::{auth, compare, tag};
 use crate::codec::{put_signed, put_string, put_unsigned};
 use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Put, Txn};
 use crate::ids::LeaseId;
@@ -39,6 +39,14 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
             out.put_u8(tag::CLAIM);
             put_unsigned(out, epoch.0);
             put_unsigned(out, member.0);
+        }
+        Command::Auth(change) => {
+            out.put_u8(tag::AUTH);
+            auth::encode(out, change);
+        }
+        Command::As(by) => {
+            auth::encode_who(out, &by.who);
+            self::command(out, &by.command);
         }
     }
 }
@@ -117,7 +125,7 @@ fn range(out: &mut BytesMut, query: &RangeQuery) {
     }
 }
 
-pub(super) fn key_range(out: &mut BytesMut, range: &KeyRange) {
+pub(super) fn key_range(out: &mut impl BufMut, range: &KeyRange) {
     put_string(out, &range.key);
     put_string(out, &range.range_end);
 }

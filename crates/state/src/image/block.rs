@@ -18,10 +18,11 @@ pub(super) enum Kind {
     Leases = 2,
     Records = 3,
     Trailer = 4,
+    Auth = 5,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Header, Self::Leases, Self::Records, Self::Trailer];
+    const ALL: [Self; 5] = [Self::Header, Self::Leases, Self::Records, Self::Trailer, Self::Auth];
 
     fn of(byte: u8, offset: usize) -> Result<Self, DecodeError> {
         let known = Self::ALL.into_iter().find(|kind| *kind as u8 == byte);

@@ -1,9 +1,11 @@
 //! An image back into a state. Damaged bytes are an error that says where; nothing is repaired.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use super::block::{self, Kind, record};
-use super::{FORMAT, ImageError, MAGIC};
+use super::{FORMAT, FORMAT_WITH_AUTH, ImageError, MAGIC, auth};
 use crate::codec::{DecodeError, Reader};
 use crate::digest::Digest;
 use crate::entry::alarm_type;
@@ -25,6 +27,8 @@ pub struct ImageLoader {
     state: State,
     hash: Option<KeyHash>,
     keys: Option<Loader>,
+    /// The next block must be that of users and rights.
+    auth_due: bool,
     records: u64,
     /// The versions that name a lease, overwritten ones among them.
     leased: Vec<ModRevision>,
@@ -82,6 +86,8 @@ impl ImageLoader {
         }
         match (kind, self.keys.is_some()) {
             (Kind::Header, false) => self.header(&mut reader)?,
+            (Kind::Auth, true) if self.auth_due => self.auth(&mut reader)?,
+            _ if self.auth_due => return reader.damaged("users and rights are missing"),
             (Kind::Leases, true) => self.leases(&mut reader)?,
             (Kind::Records, true) => self.records(&mut reader)?,
             (Kind::Trailer, true) => self.trailer(&mut reader)?,
@@ -104,10 +110,11 @@ impl ImageLoader {
         if found == 0 {
             return reader.damaged("format 0");
         }
-        if found > FORMAT {
-            let what = "image format";
-            return Err(DecodeError::Newer { what, found, understood: FORMAT, offset });
+        if found > FORMAT_WITH_AUTH {
+            let (what, understood) = ("image format", FORMAT_WITH_AUTH);
+            return Err(DecodeError::Newer { what, found, understood, offset });
         }
+        self.auth_due = found > FORMAT;
         self.state.position = Position(reader.unsigned()?);
         self.state.epoch = Epoch(reader.unsigned()?);
         self.state.clock = Timestamp(reader.unsigned()?);
@@ -125,6 +132,12 @@ impl ImageLoader {
             Some(hash) => Loader::with_hash(revision, compact_revision, hash),
             None => Loader::new(revision, compact_revision),
         });
+        Ok(())
+    }
+
+    fn auth(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.state.auth = Arc::new(auth::decode(reader)?);
+        self.auth_due = false;
         Ok(())
     }
 
