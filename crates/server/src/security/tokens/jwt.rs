@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Map, Value, json};
+use state::{AuthRevision, Identity};
 
-use super::Identity;
 use super::keys::Key;
 use super::shards::Shards;
 use crate::config::JwtOptions;
@@ -45,11 +45,11 @@ impl Jwt {
         Ok(Self { key, method, ttl: options.ttl, verified: Shards::new() })
     }
 
-    pub(super) fn issue(&self, user: &str, auth_revision: u64) -> Result<String, Status> {
+    pub(super) fn issue(&self, user: &str, at: AuthRevision) -> Result<String, Status> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let until = since.saturating_add(self.ttl).as_secs();
         let header = json!({ "alg": self.method, "typ": "JWT" });
-        let claims = json!({ "exp": until, "revision": auth_revision, "username": user });
+        let claims = json!({ "exp": until, "revision": at.0, "username": user });
         let mut token = BASE64.encode(header.to_string());
         token.push('.');
         BASE64.encode_string(claims.to_string(), &mut token);
@@ -102,8 +102,9 @@ impl Jwt {
         if !(from..until).contains(&now) {
             return None;
         }
-        let user: Arc<str> = claims.get("username")?.as_str()?.into();
-        Some(Verified { identity: Identity { user, auth_revision: revision(&claims)? }, until })
+        let name: Arc<str> = claims.get("username")?.as_str()?.into();
+        let auth_revision = AuthRevision(revision(&claims)?);
+        Some(Verified { identity: Identity::User { name, auth_revision }, until })
     }
 
     #[cfg(test)]

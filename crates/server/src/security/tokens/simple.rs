@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use state::TokenDigest;
 use tokio::time::Instant;
 
+use super::digest;
 use super::shards::Shards;
-use super::{Digest, digest};
 use crate::grpc::{Code, Status};
 
 const LETTERS: &[u8; 52] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -26,7 +27,7 @@ pub(super) const MOST_EXPIRED: usize = 1024;
 /// When a token was used last.
 #[derive(Debug)]
 struct Usage {
-    digest: Digest,
+    digest: TokenDigest,
     /// In milliseconds since [`Simple::began`].
     last: AtomicU64,
 }
@@ -36,7 +37,7 @@ pub(super) struct Simple {
     began: Instant,
     most_alive: usize,
     /// All tokens that the machine was seen to have.
-    alive: Mutex<HashMap<Digest, Arc<Usage>>>,
+    alive: Mutex<HashMap<TokenDigest, Arc<Usage>>>,
     /// Those that were used, for the next request with the same.
     shards: Shards<Arc<Usage>>,
 }
@@ -69,7 +70,7 @@ impl Simple {
     pub(super) fn identify(
         &self,
         token: &str,
-        user_of: &dyn Fn(&Digest) -> Option<Arc<str>>,
+        user_of: impl Fn(&TokenDigest) -> Option<Arc<str>>,
     ) -> Option<Arc<str>> {
         let now = self.now();
         let shard = self.shards.of(token);
@@ -91,7 +92,7 @@ impl Simple {
         Some(user)
     }
 
-    pub(super) fn expired(&self, kept: impl IntoIterator<Item = Digest>) -> Vec<Digest> {
+    pub(super) fn expired(&self, kept: impl IntoIterator<Item = TokenDigest>) -> Vec<TokenDigest> {
         let now = self.now();
         let mut expired = Vec::new();
         let mut alive = self.alive.lock();
@@ -139,7 +140,7 @@ impl Simple {
     }
 }
 
-fn fresh(digest: Digest, now: u64) -> Arc<Usage> {
+fn fresh(digest: TokenDigest, now: u64) -> Arc<Usage> {
     Arc::new(Usage { digest, last: AtomicU64::new(now) })
 }
 
@@ -173,14 +174,15 @@ mod tests {
 
     use parking_lot::Mutex;
     use proptest::prelude::*;
+    use state::TokenDigest;
     use tokio::time::advance;
 
-    use super::super::{Digest, digest};
+    use super::super::digest;
     use super::{MOST_EXPIRED, Simple, is_well_formed};
 
     /// What the machine knows.
     #[derive(Default)]
-    struct Machine(Mutex<BTreeMap<Digest, Arc<str>>>);
+    struct Machine(Mutex<BTreeMap<TokenDigest, Arc<str>>>);
 
     impl Machine {
         fn issue(&self, tokens: &Simple, user: &str) -> String {
@@ -190,7 +192,7 @@ mod tests {
         }
 
         fn who(&self, tokens: &Simple, token: &str) -> Option<String> {
-            let user = tokens.identify(token, &|digest| self.0.lock().get(digest).cloned());
+            let user = tokens.identify(token, |digest| self.0.lock().get(digest).cloned());
             user.map(|user| user.to_string())
         }
 
@@ -290,7 +292,7 @@ mod tests {
         #[test]
         fn no_text_is_a_token_of_nobody_s(text in "[a-zA-Z]{15,17}[.]?[0-9a.+-]{0,22}|\\PC*") {
             let tokens = Simple::new(SECOND);
-            prop_assert_eq!(tokens.identify(&text, &|_| None), None);
+            prop_assert_eq!(tokens.identify(&text, |_| None), None);
         }
     }
 }
