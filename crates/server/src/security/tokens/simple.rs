@@ -32,12 +32,19 @@ struct Usage {
     last: AtomicU64,
 }
 
+#[derive(Default)]
+struct Alive {
+    /// With the round of looking through the machine's tokens that has seen them last.
+    tokens: HashMap<TokenDigest, (Arc<Usage>, u64)>,
+    round: u64,
+}
+
 pub(super) struct Simple {
     ttl: Duration,
     began: Instant,
     most_alive: usize,
     /// All tokens that the machine was seen to have.
-    alive: Mutex<HashMap<TokenDigest, Arc<Usage>>>,
+    alive: Mutex<Alive>,
     /// Those that were used, for the next request with the same.
     shards: Shards<Arc<Usage>>,
 }
@@ -54,7 +61,7 @@ impl Simple {
     }
 
     pub(super) fn issue(&self, index: u64) -> Result<String, Status> {
-        if self.alive.lock().len() >= self.most_alive {
+        if self.alive.lock().tokens.len() >= self.most_alive {
             return Err(Status::new(
                 Code::ResourceExhausted,
                 format!(
@@ -83,8 +90,7 @@ impl Simple {
         }
         let digest = digest(token);
         let user = user_of(&digest)?;
-        let usage =
-            Arc::clone(self.alive.lock().entry(digest).or_insert_with(|| fresh(digest, now)));
+        let usage = self.alive.lock().usage(digest, now);
         if !self.touch(&usage, now) {
             return None;
         }
@@ -96,17 +102,22 @@ impl Simple {
         let now = self.now();
         let mut expired = Vec::new();
         let mut alive = self.alive.lock();
-        let mut before = std::mem::take(&mut *alive);
+        alive.round += 1;
+        let round = alive.round;
         for digest in kept {
-            let usage = before.remove(&digest).unwrap_or_else(|| fresh(digest, now));
-            if self.is_over(&usage, now) && expired.len() < MOST_EXPIRED {
+            let (usage, seen) =
+                alive.tokens.entry(digest).or_insert_with(|| (fresh(digest, now), round));
+            *seen = round;
+            if self.is_over(usage, now) && expired.len() < MOST_EXPIRED {
                 expired.push(digest);
             }
-            alive.insert(digest, usage);
         }
+        // Not at once: who is just being identified may be younger than what the caller looked at.
+        let before = alive.tokens.len();
+        alive.tokens.retain(|_, (_, seen)| *seen + 1 >= round);
+        let gone = before - alive.tokens.len();
         drop(alive);
-        if !before.is_empty() {
-            drop(before);
+        if gone > 0 {
             self.forget();
         }
         expired
@@ -137,6 +148,14 @@ impl Simple {
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Alive {
+    fn usage(&mut self, digest: TokenDigest, now: u64) -> Arc<Usage> {
+        let round = self.round;
+        let (usage, _) = self.tokens.entry(digest).or_insert_with(|| (fresh(digest, now), round));
+        Arc::clone(usage)
     }
 }
 
@@ -252,8 +271,9 @@ mod tests {
         let dropped = machine.0.lock().pop_first().unwrap();
         assert_eq!(machine.who(&tokens, &token), None);
         machine.sweep(&tokens);
+        machine.sweep(&tokens);
         let texts = || tokens.shards.all().iter().map(|shard| shard.read().len()).sum::<usize>();
-        assert_eq!((tokens.alive.lock().len(), texts()), (0, 0));
+        assert_eq!((tokens.alive.lock().tokens.len(), texts()), (0, 0));
         machine.0.lock().insert(dropped.0, "carol".into());
         assert_eq!(machine.who(&tokens, &token).as_deref(), Some("carol"));
     }
@@ -267,7 +287,7 @@ mod tests {
         for other in 0..100 {
             assert_eq!(machine.who(&tokens, &format!("aaaaaaaaaaaaaaaa.{other}")), None);
         }
-        assert_eq!(tokens.alive.lock().len(), 0, "strangers are not remembered");
+        assert_eq!(tokens.alive.lock().tokens.len(), 0, "strangers are not remembered");
         machine.sweep(&tokens);
         tokens.most_alive = MOST_EXPIRED + 5;
         let refused = tokens.issue(1).unwrap_err();
@@ -275,7 +295,21 @@ mod tests {
         advance(2 * SECOND).await;
         assert_eq!(machine.sweep(&tokens), MOST_EXPIRED);
         assert_eq!(machine.sweep(&tokens), 5);
+        assert_eq!(machine.sweep(&tokens), 0);
         assert!(tokens.issue(1).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_identified_while_the_sweeper_looks_at_an_older_machine_stays_known() {
+        let (tokens, machine) = (Simple::new(3 * SECOND), Machine::default());
+        let token = machine.issue(&tokens, "alice");
+        for _ in 0..9 {
+            assert!(machine.who(&tokens, &token).is_some());
+            assert!(tokens.expired([]).is_empty());
+            assert_eq!(tokens.alive.lock().tokens.len(), 1, "its last use is remembered");
+            advance(SECOND).await;
+            assert_eq!(machine.sweep(&tokens), 0);
+        }
     }
 
     #[test]
