@@ -13,6 +13,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use state::{AuthRevision, Identity};
 use tempfile::TempDir;
@@ -320,6 +321,14 @@ fn what_is_remembered_ends_with_the_token_and_is_bounded() {
     let late = token("bob", NOW + 50);
     assert!(jwt.identify_at(&late, NOW + 6).is_some());
     assert!(jwt.remembered() <= 4096 - 255);
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_a_token(text in "[a-zA-Z0-9_.=-]{0,80}|\\PC*") {
+        let files = Files::of(SignMethod::Hs256, &pair(SignMethod::Hs256));
+        prop_assert_eq!(files.open().identify(&text), None);
+    }
 }
 
 #[test]
