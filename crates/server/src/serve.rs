@@ -88,6 +88,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let drain = parts.drain;
+    let sweeper = tokio::spawn(parts.services.clone().sweep_tokens());
     let house = Arc::new(House {
         services: parts.services,
         settings: parts.settings,
@@ -107,6 +108,7 @@ pub async fn serve(
     shutdown.await;
     stop.send_replace(true);
     while doors.join_next().await.is_some() {}
+    sweeper.abort();
     Ok(())
 }
 

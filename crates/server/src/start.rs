@@ -18,7 +18,8 @@ use crate::grpc;
 use crate::http::Access;
 use crate::observe::metrics::Settings;
 use crate::observe::store::StoreMetrics;
-use crate::rpc::{Identity, Limits, Services};
+use crate::rpc::{self, Authentication, Identity, Limits, Services};
+use crate::security::{Passwords, Tokens};
 use crate::serve::{Listener, Parts};
 
 /// How long calls under way may go on after SIGTERM.
@@ -63,6 +64,7 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
             config.max_request_bytes.0
         )));
     }
+    let authentication = authentication(config)?;
     let bound = listen::bind_all(config)?;
     let ids = open_directory(config)?;
     // With --auto-tls it writes into the directory, which is ours only now.
@@ -89,7 +91,13 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         options: engine_options(config),
     };
     let (engine, tasks) = Engine::open(engine).await.map_err(|e| StartError(e.to_string()))?;
-    let services = Services::new(engine.clone(), identity(config, ids), limits(config), metrics);
+    let services = Services::of(rpc::Parts {
+        engine: engine.clone(),
+        identity: identity(config, ids),
+        limits: limits(config),
+        metrics,
+        authentication,
+    });
     let access = Access::new(&config.host_whitelist, &config.cors);
     let parts = Parts { services, settings: settings(config), access, drain: DRAIN };
     Ok(Member { engine, tasks, parts, listeners })
@@ -171,6 +179,13 @@ fn identity(config: &Config, ids: Ids) -> Identity {
         client_urls: texts(&config.advertise_client_urls),
         peer_urls: texts(&config.initial_advertise_peer_urls),
     }
+}
+
+/// Its keys are read before anything is made.
+fn authentication(config: &Config) -> Result<Authentication, StartError> {
+    let tokens = Tokens::open(&config.auth_token).map_err(StartError)?;
+    let certificates = config.tls.as_ref().is_some_and(|tls| tls.client_cert_auth);
+    Ok(Authentication { tokens, passwords: Passwords::new(config.bcrypt_cost), certificates })
 }
 
 fn limits(config: &Config) -> Limits {

@@ -146,6 +146,10 @@ impl Registry {
         self.watchers.remove(slot.0);
     }
 
+    pub(super) fn range(&self, slot: Slot) -> &KeyRange {
+        &self.watchers[slot.0].range
+    }
+
     pub(super) fn is_synced(&self, slot: Slot) -> bool {
         self.watchers[slot.0].place.is_some()
     }

@@ -21,6 +21,7 @@ use super::{Create, NO_WATCH, Response};
 
 mod fragment;
 mod progress;
+mod revoke;
 
 const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
 const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
@@ -56,6 +57,8 @@ pub struct Stream {
     behind: Behind,
     /// Fragments of the response that is being sent; nothing may come between them.
     fragments: VecDeque<Response>,
+    /// Watchers that were taken away while the word of it is still in the queue.
+    muted: Vec<i64>,
     notices: usize,
     /// Responses of the last round of history that are still in the queue.
     past: usize,
@@ -79,6 +82,7 @@ impl Stream {
             next_id: 0,
             behind: Behind::default(),
             fragments: VecDeque::new(),
+            muted: Vec::new(),
             notices: 0,
             past: 0,
             since_history: 0,
@@ -126,6 +130,10 @@ impl Stream {
 
     /// Ends a watcher and says so; nothing of it follows. An unknown one is passed over in silence.
     pub fn cancel(&mut self, watch_id: i64) {
+        self.end(watch_id, Cow::Borrowed(""));
+    }
+
+    fn end(&mut self, watch_id: i64, cancel_reason: Cow<'static, str>) {
         let Some(watch) = self.watches.remove(&watch_id) else {
             return;
         };
@@ -135,7 +143,13 @@ impl Stream {
             self.behind.remove(slot);
         }
         let revision = self.shared.revision();
-        self.notify(Response { watch_id, revision, canceled: true, ..Response::default() });
+        self.notify(Response {
+            watch_id,
+            revision,
+            canceled: true,
+            cancel_reason,
+            ..Response::default()
+        });
     }
 
     /// Whether another request should be taken. When not, take responses first: every request may
@@ -254,6 +268,7 @@ impl Stream {
         let (tag, batch) = match item {
             Item::Notice(response) => {
                 self.notices -= 1;
+                self.unmute(&response);
                 return Some(*response);
             }
             Item::Past(tag, batch) => {
@@ -262,6 +277,9 @@ impl Stream {
             }
             Item::Live(tag, batch) => (tag, batch),
         };
+        if self.is_muted(tag.watch_id) {
+            return None;
+        }
         if tag.progress_notify
             && let Some(watch) = self.watches.get_mut(&tag.watch_id)
         {

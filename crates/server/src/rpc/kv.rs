@@ -6,7 +6,7 @@ use bytes::Bytes;
 use state::{Command, Op, Outcome, Refusal, Reply, Revision, Txn, TxnReply};
 
 use super::{Services, decode, mismatched, reply, translate};
-use crate::grpc::{Payload, Status};
+use crate::grpc::{Context, Payload, Status};
 use crate::observe::request;
 use crate::wire::etcdserverpb as pb;
 use pb::request_op::Request;
@@ -15,20 +15,25 @@ use pb::request_op::Request;
 const KEY_OVERHEAD: usize = 256;
 
 impl Services {
-    pub(super) async fn put(&self, message: Bytes) -> Result<Payload, Status> {
+    pub(super) async fn put(&self, context: &Context, message: Bytes) -> Result<Payload, Status> {
         let size = message.len();
         let request: pb::PutRequest = decode(message)?;
         self.admit(put_cost(&request)).await?;
-        let command = Command::Put(translate::put(request)?);
+        let command = self.by(context, Command::Put(translate::put(request)?))?;
         self.check_size(size)?;
         let outcome = self.commit(command).await?;
         let Reply::Put { prev_kv } = outcome.result? else { return Err(mismatched()) };
         reply(&translate::put_reply(self.header(outcome.revision), prev_kv))
     }
 
-    pub(super) async fn delete_range(&self, message: Bytes) -> Result<Payload, Status> {
+    pub(super) async fn delete_range(
+        &self,
+        context: &Context,
+        message: Bytes,
+    ) -> Result<Payload, Status> {
         let size = message.len();
         let command = Command::DeleteRange(translate::delete_range(decode(message)?)?);
+        let command = self.by(context, command)?;
         self.check_size(size)?;
         let outcome = self.commit(command).await?;
         let Reply::DeleteRange { deleted, prev_kvs } = outcome.result? else {
@@ -37,16 +42,17 @@ impl Services {
         reply(&translate::delete_reply(self.header(outcome.revision), deleted, prev_kvs))
     }
 
-    pub(super) async fn txn(&self, message: Bytes) -> Result<Payload, Status> {
+    pub(super) async fn txn(&self, context: &Context, message: Bytes) -> Result<Payload, Status> {
         let size = message.len();
         let request: pb::TxnRequest = decode(message)?;
         self.admit(txn_cost(&request)).await?;
         let (txn, serializable) = translate::txn(request, self.limits.max_txn_ops)?;
         let (revision, answer) = if txn.is_read_only() {
-            self.read_only(&txn, serializable).await?
+            self.read_only(context, &txn, serializable).await?
         } else {
+            let command = self.by(context, Command::Txn(txn))?;
             self.check_size(size)?;
-            let Outcome { revision, result } = self.commit(Command::Txn(txn)).await?;
+            let Outcome { revision, result } = self.commit(command).await?;
             let Reply::Txn(answer) = result? else { return Err(mismatched()) };
             (revision, answer)
         };
@@ -56,11 +62,13 @@ impl Services {
     /// A transaction that cannot write is not ordered.
     async fn read_only(
         &self,
+        context: &Context,
         txn: &Txn,
         serializable: bool,
     ) -> Result<(Revision, TxnReply), Status> {
         let began = Instant::now();
         let view = self.read_view(serializable).await?;
+        self.may_read_txn(context, txn)?;
         let ranges = txn.success.iter().chain(&txn.failure);
         let heavy = ranges.into_iter().any(|op| match op {
             Op::Range(query) => super::range::is_heavy(&view, query),
@@ -82,10 +90,12 @@ impl Services {
 
     pub(super) async fn compact(
         &self,
+        context: &Context,
         request: pb::CompactionRequest,
     ) -> Result<pb::CompactionResponse, Status> {
         let revision = Revision(request.revision);
-        let outcome = self.commit(Command::Compact { revision }).await?;
+        let command = self.by(context, Command::Compact { revision })?;
+        let outcome = self.commit(command).await?;
         if request.physical {
             self.engine.quiesce_compaction().await?;
         }

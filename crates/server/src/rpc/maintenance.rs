@@ -5,7 +5,7 @@ use std::time::Instant;
 use state::{AlarmAction, AlarmType, Command, MemberId, Reply, Revision};
 
 use super::{Services, mismatched, range, translate};
-use crate::grpc::Status;
+use crate::grpc::{Context, Status};
 use crate::wire::etcdserverpb as pb;
 use pb::alarm_request::AlarmAction as Action;
 
@@ -41,6 +41,7 @@ impl Services {
 
     pub(super) async fn alarm(
         &self,
+        context: &Context,
         request: pb::AlarmRequest,
     ) -> Result<pb::AlarmResponse, Status> {
         let alarm = translate::alarm_type(request.alarm);
@@ -49,10 +50,11 @@ impl Services {
             Ok(Action::Deactivate) => AlarmAction::Deactivate,
             Ok(Action::Get) | Err(_) => return self.alarms(alarm).await,
         };
+        self.may_administer(context)?;
         // Neither is anything done about no alarm in particular.
         let Some(alarm) = alarm else { return self.alarm_reply(Vec::new()) };
         let command = Command::Alarm { action, member: MemberId(request.member_id), alarm };
-        let outcome = self.commit(command).await?;
+        let outcome = self.commit(self.by(context, command)?).await?;
         let Reply::Alarm(alarms) = outcome.result? else { return Err(mismatched()) };
         self.alarm_reply(alarms)
     }

@@ -1,6 +1,8 @@
 //! etcd's services, one file each, behind [`crate::grpc::Service`]. They check and translate; what
 //! is true is decided by the engine and the machine.
 
+mod auth;
+mod authorize;
 mod cluster;
 mod encode;
 mod header;
@@ -25,6 +27,7 @@ use bytes::Bytes;
 use engine::{Engine, Fault};
 use state::{Command, Outcome};
 
+pub use authorize::Authentication;
 pub use methods::Method;
 
 use crate::grpc::{Code, Context, Kind, Messages, Payload, Requests, Service, Status, frame};
@@ -87,13 +90,23 @@ pub struct Parts {
     pub limits: Limits,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// By what callers are known.
+    pub authentication: Authentication,
 }
 
 impl Services {
-    /// Over one engine, whose observer is `metrics.store` if it is to be measured.
+    /// Over one engine, whose observer is `metrics.store` if it is to be measured; callers are known as
+    /// without any flags.
     #[must_use]
     pub fn new(engine: Engine, identity: Identity, limits: Limits, metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(Parts { engine, identity, limits, metrics }))
+        let authentication = Authentication::default();
+        Self::of(Parts { engine, identity, limits, metrics, authentication })
+    }
+
+    /// Of parts that were made elsewhere.
+    #[must_use]
+    pub fn of(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 
     /// Counters of all methods.
@@ -126,33 +139,49 @@ impl Services {
         Ok(())
     }
 
-    async fn answer(&self, method: Method, message: Bytes) -> Result<Payload, Status> {
+    async fn answer(
+        &self,
+        method: Method,
+        context: &Context,
+        message: Bytes,
+    ) -> Result<Payload, Status> {
         match method {
-            Method::Range => self.range(message).await,
-            Method::Put => self.put(message).await,
-            Method::DeleteRange => self.delete_range(message).await,
-            Method::Txn => self.txn(message).await,
-            other => Box::pin(self.answer_rarely(other, message)).await,
+            Method::Range => self.range(context, message).await,
+            Method::Put => self.put(context, message).await,
+            Method::DeleteRange => self.delete_range(context, message).await,
+            Method::Txn => self.txn(context, message).await,
+            other => Box::pin(self.answer_rarely(other, context, message)).await,
         }
     }
 
     /// The methods that are not asked for thousands of times a second: kept apart so that the
     /// future of the others stays small.
-    async fn answer_rarely(&self, method: Method, message: Bytes) -> Result<Payload, Status> {
+    async fn answer_rarely(
+        &self,
+        method: Method,
+        context: &Context,
+        message: Bytes,
+    ) -> Result<Payload, Status> {
+        self.admit_caller(method, context)?;
         match method {
-            Method::Compact => reply(&self.compact(decode(message)?).await?),
-            Method::LeaseGrant => reply(&self.lease_grant(message).await?),
-            Method::LeaseRevoke => reply(&self.lease_revoke(decode(message)?).await?),
-            Method::LeaseTimeToLive => reply(&self.lease_time_to_live(decode(message)?).await?),
-            Method::LeaseLeases => reply(&self.lease_leases()),
+            Method::Compact => reply(&self.compact(context, decode(message)?).await?),
+            Method::LeaseGrant => reply(&self.lease_grant(context, message).await?),
+            Method::LeaseRevoke => reply(&self.lease_revoke(context, decode(message)?).await?),
+            Method::LeaseTimeToLive => {
+                reply(&self.lease_time_to_live(context, decode(message)?).await?)
+            }
+            Method::LeaseLeases => reply(&self.lease_leases(context).await?),
             Method::MemberList => reply(&self.member_list(decode(message)?).await?),
-            Method::Alarm => reply(&self.alarm(decode(message)?).await?),
+            Method::Alarm => reply(&self.alarm(context, decode(message)?).await?),
             Method::Status => reply(&self.status()),
             Method::Defragment => reply(&self.defragment()),
             Method::Hash => reply(&self.hash().await?),
             Method::HashKv => reply(&self.hash_kv(decode(message)?).await?),
             Method::HealthCheck => reply(&health::check(&decode(message)?)?),
             Method::HealthList => reply(&health::list()),
+            other if other.name().service == "etcdserverpb.Auth" => {
+                self.answer_auth(other, context, message).await
+            }
             other => Err(other.later()),
         }
     }
@@ -186,7 +215,7 @@ impl Service for Services {
     ) -> Result<Payload, Status> {
         self.enter(method, &context)?;
         let began = Instant::now();
-        let answer = self.answer(method, message.clone()).await;
+        let answer = self.answer(method, &context, message.clone()).await;
         let took = began.elapsed();
         if took > self.limits.warn_request_after {
             slow::warn_of_slow_request(method, context.peer.address, took, &message, &answer);
@@ -201,8 +230,9 @@ impl Service for Services {
         message: Bytes,
     ) -> Result<Messages, Status> {
         self.enter(method, &context)?;
+        self.admit_caller(method, &context)?;
         match method {
-            Method::RangeStream => self.range_stream(decode(message)?).await,
+            Method::RangeStream => self.range_stream(&context, decode(message)?).await,
             Method::HealthWatch => Ok(health::watch(&decode(message)?)),
             other => Err(other.later()),
         }
@@ -216,8 +246,8 @@ impl Service for Services {
     ) -> Result<Messages, Status> {
         self.enter(method, &context)?;
         match method {
-            Method::Watch => Ok(self.watch(requests)),
-            Method::LeaseKeepAlive => Ok(self.lease_keep_alive(requests)),
+            Method::Watch => Ok(self.watch(&context, requests)),
+            Method::LeaseKeepAlive => Ok(self.lease_keep_alive(&context, requests)),
             other => Err(other.later()),
         }
     }

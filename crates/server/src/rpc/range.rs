@@ -11,7 +11,7 @@ use state::{RangePage, RangeQuery, Refusal, Revision, Sort, SortOrder, SortTarge
 
 use super::encode::{Part, range_reply};
 use super::{Services, decode, status, translate};
-use crate::grpc::{Code, Messages, Payload, Status};
+use crate::grpc::{Code, Context, Messages, Payload, Status};
 use crate::observe::request;
 use crate::wire::etcdserverpb as pb;
 use pb::ResponseHeader as Header;
@@ -22,10 +22,11 @@ const HEAVY: i64 = 10_000;
 const FIRST_CHUNK: usize = 10;
 
 impl Services {
-    pub(super) async fn range(&self, message: Bytes) -> Result<Payload, Status> {
+    pub(super) async fn range(&self, context: &Context, message: Bytes) -> Result<Payload, Status> {
         let (query, serializable) = translate::range(decode(message)?)?;
         let began = Instant::now();
         let view = self.read_view(serializable).await?;
+        self.may_read(context, &query.range)?;
         self.metrics.store.operations.ranges.fetch_add(1, Relaxed);
         let header = self.header(view.revision());
         let found = if is_heavy(&view, &query) {
@@ -76,7 +77,11 @@ impl Services {
         }
     }
 
-    pub(super) async fn range_stream(&self, request: pb::RangeRequest) -> Result<Messages, Status> {
+    pub(super) async fn range_stream(
+        &self,
+        context: &Context,
+        request: pb::RangeRequest,
+    ) -> Result<Messages, Status> {
         let (mut query, serializable) = translate::range(request)?;
         let ascending = query.sort == Sort { order: SortOrder::Ascend, target: SortTarget::Key };
         if query.sort.order != SortOrder::None && !ascending {
@@ -87,6 +92,7 @@ impl Services {
             return Err(status::STREAM_FILTERS);
         }
         let view = self.read_view(serializable).await?;
+        self.may_read(context, &query.range)?;
         self.metrics.store.operations.ranges.fetch_add(1, Relaxed);
         let header = self.header(view.revision());
         let page = if is_heavy(&view, &query) {

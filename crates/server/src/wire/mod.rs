@@ -1,6 +1,14 @@
 //! etcd's messages as prost types, generated from `proto/` at build time. They live between the
 //! socket and `rpc/translate.rs`, and are never what is persisted.
 
+mod secret;
+
+/// Users and rights.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+pub mod authpb {
+    include!(concat!(env!("OUT_DIR"), "/authpb.rs"));
+}
+
 /// Keys and events.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 pub mod mvccpb {

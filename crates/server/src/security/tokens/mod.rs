@@ -11,6 +11,7 @@ mod shards;
 mod simple;
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_lc_rs::digest as sha;
 use state::{Auth, AuthRevision, Identity, TokenDigest};
@@ -89,6 +90,13 @@ impl Tokens {
             // What is left of a time when tokens were simple is of no use.
             Kind::Off | Kind::Jwt(_) => kept.take(simple::MOST_EXPIRED).collect(),
         }
+    }
+}
+
+/// As without any flag.
+impl Default for Tokens {
+    fn default() -> Self {
+        Self(Kind::Simple(Box::new(Simple::new(Duration::from_secs(300)))))
     }
 }
 
