@@ -232,8 +232,7 @@ impl Services {
             if expired.is_empty() {
                 continue;
             }
-            let digests = expired.into();
-            let command = Command::Auth(state::AuthChange::TokensEnd { digests });
+            let command = Command::Auth(state::AuthChange::TokensEnd { digests: expired });
             match self.engine.commit_own(command).await {
                 Ok(_) => {}
                 Err(Fault::Stopped) => return,
