@@ -55,11 +55,9 @@ fn absent(out: &mut Exposition) {
         ("etcd_server_snapshot_apply_in_progress_total", Gauge, "No other member sends snapshots."),
         ("etcd_server_slow_read_indexes_total", Counter, "A read waits for nobody."),
         ("etcd_disk_defrag_inflight", Gauge, "Defragmentation has nothing to do."),
-        ("etcd_debugging_auth_revision", Gauge, "The current revision of auth store."),
     ];
     for (name, kind, help) in never {
-        let value = u8::from(name == "etcd_debugging_auth_revision");
-        out.single(name, kind, help, value);
+        out.single(name, kind, help, 0);
     }
     let latency = || Histogram::seconds(0.001, 14);
     let histograms = [
@@ -76,6 +74,9 @@ fn absent(out: &mut Exposition) {
 }
 
 fn standing(services: &Services, out: &mut Exposition) {
+    let help = "The current revision of auth store.";
+    let revision = services.engine.auth().revision().0;
+    out.single("etcd_debugging_auth_revision", Gauge, help, revision);
     let status = services.engine.status();
     let has_leader = u8::from(status.leader.0 != 0);
     let is_leader = u8::from(status.leader == status.member);

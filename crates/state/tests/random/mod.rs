@@ -1,12 +1,16 @@
 //! Random commands over few keys and few leases, so that they meet each other often.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use state::{
-    AlarmAction, AlarmType, Command, Compare, CompareResult, CompareTarget, DeleteRange, Epoch,
-    KeyRange, LeaseId, MemberId, Op, Put, RangeQuery, Revision, Sort, SortOrder, SortTarget, Txn,
+    AlarmAction, AlarmType, AuthChange, AuthRevision, Command, Compare, CompareResult,
+    CompareTarget, DeleteRange, Epoch, Identity, KeyRange, LeaseId, MemberId, Op, PasswordHash,
+    Permission, PermissionType, Put, RangeQuery, Revision, Sort, SortOrder, SortTarget,
+    TokenDigest, Txn,
 };
 
 /// Any command, mostly those that change keys.
@@ -23,6 +27,54 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             epoch: Epoch(epoch),
             member: MemberId(member),
         }),
+    ]
+}
+
+/// Any command that can stand in an entry: those of users and rights, and those in a name, too.
+#[allow(dead_code, reason = "not every test has users")]
+pub(crate) fn any_command() -> impl Strategy<Value = Command> {
+    let bare = || prop_oneof![3 => command(), 1 => auth_change().prop_map(Command::Auth)];
+    let who = prop_oneof![
+        1 => Just(Identity::Server),
+        2 => (name(), any::<u64>()).prop_map(|(name, revision)| Identity::User {
+            name,
+            auth_revision: AuthRevision(revision),
+        }),
+    ];
+    prop_oneof![2 => bare(), 1 => (bare(), who).prop_map(|(command, who)| command.by(who))]
+}
+
+fn name() -> impl Strategy<Value = Arc<str>> {
+    prop::sample::select(vec!["root", "u", "", "grün"]).prop_map(Arc::from)
+}
+
+fn auth_change() -> impl Strategy<Value = AuthChange> {
+    let password = || value().prop_map(PasswordHash);
+    let digest = || any::<[u8; 32]>().prop_map(TokenDigest);
+    let kind = prop_oneof![4 => 0i32..3, 1 => any::<i32>()].prop_map(PermissionType::of_number);
+    prop_oneof![
+        Just(AuthChange::Enable),
+        Just(AuthChange::Disable),
+        (name(), password(), any::<bool>()).prop_map(|(name, password, no_password)| {
+            AuthChange::UserAdd { name, password, no_password }
+        }),
+        name().prop_map(|name| AuthChange::UserDelete { name }),
+        (name(), password())
+            .prop_map(|(name, password)| AuthChange::UserChangePassword { name, password }),
+        (name(), name()).prop_map(|(user, role)| AuthChange::UserGrantRole { user, role }),
+        (name(), name()).prop_map(|(user, role)| AuthChange::UserRevokeRole { user, role }),
+        name().prop_map(|name| AuthChange::RoleAdd { name }),
+        name().prop_map(|name| AuthChange::RoleDelete { name }),
+        (name(), kind, key_range()).prop_map(|(role, kind, range)| {
+            AuthChange::RoleGrantPermission { role, permission: Permission { kind, range } }
+        }),
+        (name(), key_range())
+            .prop_map(|(role, range)| AuthChange::RoleRevokePermission { role, range }),
+        (name(), digest(), any::<u64>()).prop_map(|(user, digest, revision)| {
+            let auth_revision = AuthRevision(revision);
+            AuthChange::TokenIssue { user, digest, auth_revision }
+        }),
+        vec(digest(), 0..3).prop_map(|digests| AuthChange::TokensEnd { digests }),
     ]
 }
 

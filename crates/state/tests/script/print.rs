@@ -25,6 +25,7 @@ fn reply(out: &mut String, reply: &Reply) {
         Reply::Claim { granted } => {
             out.push_str(if *granted { "claimed" } else { "not claimed" });
         }
+        Reply::Auth => out.push_str("auth"),
         Reply::Void => out.push_str("void"),
     }
 }
