@@ -78,7 +78,7 @@ impl Services {
     }
 
     /// This member, with the peer URLs it was given last.
-    fn member(&self) -> pb::Member {
+    pub(super) fn member(&self) -> pb::Member {
         let id = self.identity.member_id;
         let cluster = self.engine.status().cluster;
         let given = cluster.peer_urls(MemberId(id));

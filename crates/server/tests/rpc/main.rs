@@ -12,6 +12,7 @@ mod maintenance;
 mod metrics;
 mod pages;
 mod pitfalls;
+mod snapshot;
 mod stream;
 mod support;
 mod transport;
