@@ -10,6 +10,7 @@ mod metrics;
 mod pages;
 mod pitfalls;
 mod stream;
+#[allow(dead_code, reason = "shared with other tests")]
 mod support;
 mod transport;
 mod watch;
