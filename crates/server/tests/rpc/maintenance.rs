@@ -108,14 +108,3 @@ async fn small_replies() {
     let unknown = client.call::<_, HealthCheckResponse>(path, request).await;
     refused(unknown, Code::NotFound, "unknown service");
 }
-
-#[tokio::test]
-async fn what_comes_later_says_so() {
-    let server = Server::start().await;
-    let mut client = server.client().await;
-    for (path, name) in [("/etcdserverpb.Auth/AuthEnable", "etcdserverpb.Auth/AuthEnable")] {
-        let answer = client.call::<_, pb::StatusResponse>(path, pb::StatusRequest {}).await;
-        let words = format!("meridian: {name} is not implemented yet: a later version has it");
-        refused(answer, Code::Unimplemented, &words);
-    }
-}
