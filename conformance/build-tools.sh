@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the real etcd 3.7.1, etcdctl, etcdutl and etcd's benchmark tool into conformance/bin,
+# Builds the real etcd 3.7.1, etcdctl, etcdutl, etcd's benchmark tool and bbolt into conformance/bin,
 # unless they are there, and prints their versions. Needs Go and the module proxy; about 75 s cold.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,6 +15,7 @@ build etcd go.etcd.io/etcd/server/v3
 build etcdctl go.etcd.io/etcd/etcdctl/v3
 build etcdutl go.etcd.io/etcd/etcdutl/v3
 build benchmark go.etcd.io/etcd/v3/tools/benchmark
+build bbolt go.etcd.io/bbolt/cmd/bbolt
 "$bin/etcd" --version | head -1
 "$bin/etcdctl" version
 "$bin/etcdutl" version

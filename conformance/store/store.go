@@ -16,7 +16,9 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 )
 
 // Options say which binary to run and how.
@@ -236,7 +238,8 @@ func (s *Server) waitReady() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		_, err = pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: []byte("ready")})
 		cancel()
-		if err == nil {
+		// A server that asks who we are is ready too.
+		if err == nil || status.Code(err) == codes.InvalidArgument {
 			return nil
 		}
 		conn.ResetConnectBackoff()

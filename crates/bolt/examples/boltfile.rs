@@ -4,6 +4,7 @@
 use std::env;
 use std::error::Error;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
@@ -70,13 +71,15 @@ fn read(file: &str) -> Result<(), Box<dyn Error>> {
         let name = entry.key.to_vec();
         let Some(bucket) = reader.bucket(&name)? else { continue };
         let (mut keys, mut bytes) = (0u64, 0u64);
+        let mut sum = DefaultHasher::new();
         let mut cursor = bucket.cursor();
         while let Some(entry) = cursor.next()? {
             keys += 1;
             bytes += (entry.key.len() + entry.value.len()) as u64;
+            (entry.key, entry.value).hash(&mut sum);
         }
-        let name = String::from_utf8_lossy(&name);
-        writeln!(io::stdout(), "{name}: {keys} keys, {bytes} bytes")?;
+        let (name, sum) = (String::from_utf8_lossy(&name), sum.finish());
+        writeln!(io::stdout(), "bucket {name}: {keys} keys, {bytes} bytes, sum {sum:016x}")?;
     }
     let rate = reader.bytes() as f64 / 1e6 / began.elapsed().as_secs_f64();
     writeln!(io::stdout(), "{rate:.0} MB/s")?;

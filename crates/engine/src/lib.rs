@@ -8,6 +8,7 @@ mod clock;
 mod compactor;
 mod engine;
 mod entries;
+pub mod etcd;
 mod fault;
 mod inbox;
 mod lease;

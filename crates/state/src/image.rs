@@ -101,6 +101,30 @@ impl Image {
         &self.view
     }
 
+    /// The writer's epoch at that position.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The alarms that were on, by member.
+    #[must_use]
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.alarms
+    }
+
+    /// Every lease and its time to live, by id.
+    #[must_use]
+    pub fn leases(&self) -> &[(LeaseId, i64)] {
+        &self.leases
+    }
+
+    /// Users and rights; none, if nobody ever asked for any.
+    #[must_use]
+    pub fn auth(&self) -> Option<&Auth> {
+        self.auth.as_deref()
+    }
+
     /// See [`State::digest`].
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -130,13 +154,13 @@ impl Image {
         block::finish(out, Kind::Header)
     }
 
-    fn auth(&self) -> Option<Bytes> {
+    fn auth_block(&self) -> Option<Bytes> {
         let mut out = block::begin(1024);
         auth::encode(&mut out, self.auth.as_ref()?);
         Some(block::finish(out, Kind::Auth))
     }
 
-    fn leases(&self, from: usize) -> (Bytes, usize) {
+    fn lease_block(&self, from: usize) -> (Bytes, usize) {
         let mut out = block::begin(BLOCK.min(16 + 20 * (self.leases.len() - from)));
         let mut next = from;
         while next < self.leases.len() && out.len() < BLOCK {
@@ -185,11 +209,11 @@ impl Iterator for Chunks<'_> {
             }
             Stage::Auth => {
                 self.stage = Stage::Leases { next: 0 };
-                image.auth().or_else(|| self.next())
+                image.auth_block().or_else(|| self.next())
             }
             Stage::Leases { next } if *next < image.leases.len() => {
                 let block;
-                (block, *next) = image.leases(*next);
+                (block, *next) = image.lease_block(*next);
                 Some(block)
             }
             Stage::Leases { .. } => {

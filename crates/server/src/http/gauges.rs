@@ -67,11 +67,6 @@ fn absent(out: &mut Exposition) {
             "No other member sends snapshots.",
             Histogram::seconds(0.1, 10),
         ),
-        (
-            "etcd_disk_backend_snapshot_duration_seconds",
-            "Snapshots sent to clients; a later version has them.",
-            Histogram::seconds(0.01, 17),
-        ),
     ];
     for (name, help, histogram) in histograms {
         out.lone_histogram(name, help, &histogram);

@@ -62,6 +62,8 @@ pub struct StoreMetrics {
     pub hash: Histogram,
     /// Hashing up to a revision.
     pub hash_revision: Histogram,
+    /// From a client's asking for a snapshot to its end, or the client's.
+    pub snapshot: Histogram,
     /// Defragmenting, as far as there is such a thing.
     pub defragment: Histogram,
     /// What took longer than it should.
@@ -111,6 +113,7 @@ impl StoreMetrics {
             range: [short(), short()],
             hash: Histogram::seconds(0.01, 15),
             hash_revision: Histogram::seconds(0.01, 15),
+            snapshot: Histogram::seconds(0.01, 17),
             defragment: Histogram::seconds(0.1, 13),
             slow_applies: AtomicU64::new(0),
             warn_after,
@@ -254,6 +257,11 @@ impl StoreMetrics {
                 "etcd_mvcc_hash_rev_duration_seconds",
                 "Hashing up to a revision.",
                 &self.hash_revision,
+            ),
+            (
+                "etcd_disk_backend_snapshot_duration_seconds",
+                "Snapshots sent to clients.",
+                &self.snapshot,
             ),
             (
                 "etcd_disk_backend_defrag_duration_seconds",

@@ -12,7 +12,7 @@ use pb::alarm_request::AlarmAction as Action;
 /// The etcd that this server answers as.
 pub const ETCD_VERSION: &str = "3.7.1";
 /// The cluster's and the storage's version that go with it.
-pub const CLUSTER_VERSION: &str = "3.7.0";
+pub const CLUSTER_VERSION: &str = engine::etcd::STORAGE_VERSION;
 
 impl Services {
     pub(super) fn status(&self) -> pb::StatusResponse {

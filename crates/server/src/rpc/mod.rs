@@ -14,6 +14,7 @@ mod methods;
 mod range;
 mod size;
 mod slow;
+mod snapshot;
 mod status;
 pub(crate) mod translate;
 mod watch;
@@ -29,6 +30,7 @@ use state::{Command, Outcome};
 
 pub use authorize::Authentication;
 pub use methods::Method;
+pub use snapshot::Snapshots;
 
 use crate::grpc::{Code, Context, Kind, Messages, Payload, Requests, Service, Status, frame};
 use crate::observe::metrics::{Meter, Metrics, Settings};
@@ -92,6 +94,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// By what callers are known.
     pub authentication: Authentication,
+    /// Which snapshots are on their way.
+    pub snapshots: Snapshots,
 }
 
 impl Services {
@@ -100,7 +104,8 @@ impl Services {
     #[must_use]
     pub fn new(engine: Engine, identity: Identity, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let authentication = Authentication::default();
-        Self::of(Parts { engine, identity, limits, metrics, authentication })
+        let snapshots = Snapshots::default();
+        Self::of(Parts { engine, identity, limits, metrics, authentication, snapshots })
     }
 
     /// Of parts that were made elsewhere.
@@ -233,6 +238,7 @@ impl Service for Services {
         self.admit_caller(method, &context)?;
         match method {
             Method::RangeStream => self.range_stream(&context, decode(message)?).await,
+            Method::Snapshot => self.snapshot(&decode(message)?).await,
             Method::HealthWatch => Ok(health::watch(&decode(message)?)),
             other => Err(other.later()),
         }

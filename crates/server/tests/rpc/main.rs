@@ -9,6 +9,7 @@ mod maintenance;
 mod metrics;
 mod pages;
 mod pitfalls;
+mod snapshot;
 mod stream;
 mod support;
 mod transport;

@@ -1,0 +1,75 @@
+//! The buckets `members`, `members_removed` and `cluster`: id in hex → the member in JSON, as Go writes
+//! it; versions. A restore drops all of them, since it makes another cluster.
+
+use std::fmt::Write;
+
+use super::{Pair, STORAGE_VERSION};
+
+pub(crate) const CLUSTER_VERSION: &[u8] = b"clusterVersion";
+
+/// A member of the cluster, as others are told of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Its number.
+    pub id: u64,
+    /// `--name`
+    pub name: String,
+    /// `--initial-advertise-peer-urls`
+    pub peer_urls: Vec<String>,
+    /// `--advertise-client-urls`
+    pub client_urls: Vec<String>,
+}
+
+impl Member {
+    pub(crate) fn encode(&self) -> Pair {
+        let mut json = format!("{{\"id\":{},\"peerURLs\":", self.id);
+        put_list(&mut json, &self.peer_urls);
+        if !self.name.is_empty() {
+            json.push_str(",\"name\":");
+            put_text(&mut json, &self.name);
+        }
+        if !self.client_urls.is_empty() {
+            json.push_str(",\"clientURLs\":");
+            put_list(&mut json, &self.client_urls);
+        }
+        json.push('}');
+        (format!("{:x}", self.id).into_bytes(), json.into_bytes())
+    }
+}
+
+/// The entries of `cluster`.
+pub(crate) fn encode_cluster() -> Pair {
+    (CLUSTER_VERSION.to_vec(), STORAGE_VERSION.as_bytes().to_vec())
+}
+
+fn put_list(json: &mut String, texts: &[String]) {
+    json.push('[');
+    for (nth, text) in texts.iter().enumerate() {
+        if nth > 0 {
+            json.push(',');
+        }
+        put_text(json, text);
+    }
+    json.push(']');
+}
+
+/// As Go's `encoding/json`: what HTML would take for its own is escaped too.
+fn put_text(json: &mut String, text: &str) {
+    json.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            '\u{8}' => json.push_str("\\b"),
+            '\u{c}' => json.push_str("\\f"),
+            '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                write!(json, "\\u{:04x}", u32::from(letter)).expect("a string takes everything");
+            }
+            letter => json.push(letter),
+        }
+    }
+    json.push('"');
+}
