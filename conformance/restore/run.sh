@@ -103,7 +103,14 @@ one_source() { # name, etcd
     restore "$w/second.db" --data-dir "$w/m5"
     answers "$meridian" "$w/m5" "$name.alarmed" --user root:pw
     compare "$name: snapshot with users and an alarm" "$name.third" "$name.alarmed"
-    # And Meridian's own, which went on in the meantime.
+    # And back: what Meridian saves, etcd restores.
+    serve "$meridian" "$w/m5"
+    ctl --user root:pw snapshot save "$w/back.db" >/dev/null 2>&1
+    stop -TERM
+    "$etcdutl" snapshot restore "$w/back.db" --data-dir "$w/back" >/dev/null 2>&1
+    answers "$etcd" "$w/back" "$name.back" --user root:pw
+    compare "$name: to Meridian and back to etcd" "$name.third" "$name.back"
+    # Meridian's own.
     restore "$w/m5" --data-dir "$w/m6"
     answers "$meridian" "$w/m6" "$name.again" --user root:pw
     compare "$name: Meridian's directory" "$name.alarmed" "$name.again"
@@ -145,7 +152,43 @@ running() {
     stop -TERM
 }
 
+# Three members, all killed: each directory is taken as far as its own log says that it is committed.
+cluster() {
+    members=
+    for i in 1 2 3; do members=$members,c$i=http://127.0.0.1:$((port + 10 + i)); done
+    pids=
+    for i in 1 2 3; do
+        client=http://127.0.0.1:$((port + 20 + i))
+        "$etcd" --name "c$i" --data-dir "$work/c$i" --listen-client-urls "$client" \
+            --advertise-client-urls "$client" --listen-peer-urls "http://127.0.0.1:$((port + 10 + i))" \
+            --initial-advertise-peer-urls "http://127.0.0.1:$((port + 10 + i))" \
+            --initial-cluster "${members#,}" --log-level fatal --backend-batch-interval 1h \
+            >>"$work/log" 2>&1 &
+        pids="$pids $!"
+    done
+    client=http://127.0.0.1:$((port + 21))
+    for _ in $(seq 150); do curl -sf "$client/readyz" >/dev/null && break; sleep 0.1; done
+    URL=$client "$here/history.sh"
+    # What was acknowledged is committed on the others with the next heartbeat.
+    hash=$("$ETCDCTL" --endpoints "$client" endpoint hashkv -w json | sed 's/.*"hash":\([0-9]*\).*/\1/')
+    kill -KILL $pids
+    { wait $pids || true; } 2>/dev/null
+    for i in 1 2 3; do
+        restore "$work/c$i" --data-dir "$work/mc$i"
+        if grep -q "HashKV $hash" "$work/said"; then
+            echo "same: member $i of three"
+        elif grep -q 'of the log were left out: this was one member of 3' "$work/said"; then
+            echo "less, and said: member $i of three ($(grep -o 'entries .* of the log were left out' "$work/said"))"
+        else
+            echo "DIFFERS: member $i of three"
+            cat "$work/said"
+            failed=1
+        fi
+    done
+}
+
 one_source 3.7 "$etcd"
+cluster
 bumped
 running
 for other in ${OTHER_ETCDS:-}; do
