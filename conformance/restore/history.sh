@@ -12,7 +12,8 @@ history() {
     for i in 1 2 3; do ctl put "app/1" "again $i"; done
     ctl del app/2
     post lease/grant '{"ID": "7001", "TTL": "3600"}'
-    post lease/grant '{"ID": "-7002", "TTL": "7200"}'
+    # (etcd 3.4 forgets such a one when it is restarted.)
+    [ "${OLD:-0}" = 1 ] || post lease/grant '{"ID": "-7002", "TTL": "7200"}'
     post lease/grant '{"ID": "7003", "TTL": "1000"}'
     ctl put leased/a va --lease 1b59
     ctl put leased/b vb --lease 1b5b

@@ -60,6 +60,8 @@ compare() { # name, expected, found
 
 one_source() { # name, etcd
     name=$1 source=$2
+    export OLD=0
+    case $name in 3.4.*) OLD=1 ;; esac
     w=$work/$name
     mkdir "$w"
     # Stopped in order; its answers are those after a restart, as a restored store gives them.
@@ -103,7 +105,14 @@ one_source() { # name, etcd
     restore "$w/second.db" --data-dir "$w/m5"
     answers "$meridian" "$w/m5" "$name.alarmed" --user root:pw
     compare "$name: snapshot with users and an alarm" "$name.third" "$name.alarmed"
-    # And Meridian's own, which went on in the meantime.
+    # And back: what Meridian saves, etcd restores.
+    serve "$meridian" "$w/m5"
+    ctl --user root:pw snapshot save "$w/back.db" >/dev/null 2>&1
+    stop -TERM
+    "$etcdutl" snapshot restore "$w/back.db" --data-dir "$w/back" >/dev/null 2>&1
+    answers "$etcd" "$w/back" "$name.back" --user root:pw
+    compare "$name: to Meridian and back to etcd 3.7" "$name.third" "$name.back"
+    # Meridian's own.
     restore "$w/m5" --data-dir "$w/m6"
     answers "$meridian" "$w/m6" "$name.again" --user root:pw
     compare "$name: Meridian's directory" "$name.alarmed" "$name.again"
@@ -145,7 +154,45 @@ running() {
     stop -TERM
 }
 
+# Three members. Stopped in order, each directory has everything; killed, each is taken as far as its own log
+# says that it is committed.
+cluster() { # signal
+    members=
+    for i in 1 2 3; do members=$members,c$i=http://127.0.0.1:$((port + 10 + i)); done
+    pids=
+    for i in 1 2 3; do
+        client=http://127.0.0.1:$((port + 20 + i))
+        "$etcd" --name "c$i" --data-dir "$work/c$1$i" --listen-client-urls "$client" \
+            --advertise-client-urls "$client" --listen-peer-urls "http://127.0.0.1:$((port + 10 + i))" \
+            --initial-advertise-peer-urls "http://127.0.0.1:$((port + 10 + i))" \
+            --initial-cluster "${members#,}" --log-level fatal --backend-batch-interval 1h \
+            >>"$work/log" 2>&1 &
+        pids="$pids $!"
+    done
+    client=http://127.0.0.1:$((port + 21))
+    for _ in $(seq 150); do curl -sf "$client/readyz" >/dev/null && break; sleep 0.1; done
+    URL=$client "$here/history.sh"
+    hash=$("$ETCDCTL" --endpoints "$client" endpoint hashkv -w json | sed 's/.*"hash":\([0-9]*\).*/\1/')
+    sleep 1
+    kill "-$1" $pids
+    { wait $pids || true; } 2>/dev/null
+    for i in 1 2 3; do
+        restore "$work/c$1$i" --data-dir "$work/m$1$i"
+        if grep -q "HashKV $hash" "$work/said"; then
+            echo "same: member $i of three ($1)"
+        elif [ "$1" = KILL ] && grep -q 'of the log were left out: this was one member of 3' "$work/said"; then
+            echo "less, and said: member $i of three ($(grep -o 'entries .* of the log were left out' "$work/said"))"
+        else
+            echo "DIFFERS: member $i of three ($1)"
+            cat "$work/said"
+            failed=1
+        fi
+    done
+}
+
 one_source 3.7 "$etcd"
+cluster TERM
+cluster KILL
 bumped
 running
 for other in ${OTHER_ETCDS:-}; do
