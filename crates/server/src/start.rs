@@ -91,7 +91,8 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
     let (engine, tasks) = Engine::open(engine).await.map_err(|e| StartError(e.to_string()))?;
     let services = Services::new(engine.clone(), identity(config, ids), limits(config), metrics);
     let access = Access::new(&config.host_whitelist, &config.cors);
-    let parts = Parts { services, settings: settings(config), access, drain: DRAIN };
+    let gateway = config.enable_grpc_gateway;
+    let parts = Parts { services, settings: settings(config), access, gateway, drain: DRAIN };
     Ok(Member { engine, tasks, parts, listeners })
 }
 

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::body::ReplyBody;
 use super::call::{Shared, answer};
+use super::hangup::{Attentive, Hangup};
 use super::io::{Courteous, Rewound};
 use super::{Peer, Service};
 
@@ -70,8 +71,15 @@ impl Default for Settings {
 
 /// What answers requests that are not gRPC.
 pub trait Web: Clone + Send + Sync + 'static {
-    /// Answers one request.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Bytes>> + Send;
+    /// Answers one request. Dropped, as is the body of the answer, when the client has gone away.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<ReplyBody>> + Send;
+
+    /// Whether a client that will send no more counts as gone away; otherwise it is answered. Only
+    /// HTTP/1 has to ask.
+    fn gone_when_silent(&self, request: &Request<Incoming>) -> bool;
 }
 
 /// What a connection broke off with.
@@ -137,7 +145,9 @@ where
         Some(_) if !is_http2 && !settings.http1 => return Err(Broken::Version),
         Some(_) => {}
     }
-    let io = TokioIo::new(Courteous::new(Rewound::new(first, io)));
+    let hangup = Hangup::default();
+    let io = Attentive::new(Rewound::new(first, io), hangup.clone());
+    let io = TokioIo::new(Courteous::new(io));
     let shared = Arc::new(Shared { service, web, settings, peer });
     if is_http2 {
         let connection = http2_builder(&settings).serve_connection(
@@ -153,7 +163,7 @@ where
     }
     let connection = http1_builder(&settings).serve_connection(
         io,
-        service_fn(move |request| infallible(page(Arc::clone(&shared), request))),
+        service_fn(move |request| infallible(page(Arc::clone(&shared), request, hangup.clone()))),
     );
     let mut connection = pin!(connection);
     tokio::select! {
@@ -171,8 +181,12 @@ pub(crate) fn looks_like_tls(first: &[u8]) -> bool {
 async fn page<S: Service, W: Web>(
     shared: Arc<Shared<S, W>>,
     request: Request<Incoming>,
+    hangup: Hangup,
 ) -> Response<ReplyBody> {
-    shared.web.answer(request).await.map(ReplyBody::plain)
+    hangup.overlook(!shared.web.gone_when_silent(&request));
+    let response = shared.web.answer(request).await;
+    hangup.overlook(false);
+    response
 }
 
 async fn infallible<T>(future: impl Future<Output = T>) -> Result<T, Infallible> {
@@ -200,7 +214,7 @@ fn http1_builder(settings: &Settings) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(settings.first_bytes_within)
-        .half_close(true);
+        .half_close(false);
     builder
 }
 
