@@ -66,7 +66,9 @@ impl Pages {
 
     async fn page(&self, method: &Method, path: &str, query: Query<'_>) -> Response<Bytes> {
         match path {
-            "/health" | "/version" | "/livez" | "/readyz" if *method != Method::GET => {
+            "/health" | "/version" | "/livez" | "/readyz" | "/debug/vars"
+                if *method != Method::GET =>
+            {
                 not_allowed()
             }
             "/health" => health::health(&self.services, &query).await,
@@ -115,12 +117,23 @@ impl Pages {
     fn vars(&self) -> String {
         let status = self.services.engine.status();
         let limit = process::descriptor_limit().unwrap_or_default();
-        let state = if status.leader == status.member { "StateLeader" } else { "StateFollower" };
+        let leads = status.leader == status.member;
+        let state = if leads { "StateLeader" } else { "StateFollower" };
+        let (member, leader) = (status.member.0, status.leader.0);
+        let (term, durable, applied) = (status.epoch.0, status.durable.0, status.applied.0);
+        // One that leads says how far the others are: it is the only one.
+        let progress = format!(
+            ",\"progress\":{{\"{member:x}\":{{\"match\":{durable},\"next\":{},\
+             \"state\":\"StateReplicate\"}}}}",
+            durable + 1
+        );
+        let progress = if leads { &progress } else { "" };
         format!(
-            "{{\n\"file_descriptor_limit\": {limit},\n\
-             \"raft.status\": {{\"id\":\"{:x}\",\"term\":{},\"commit\":{},\"lead\":\"{:x}\",\
-             \"raftState\":\"{state}\",\"applied\":{}}}\n}}\n",
-            status.member.0, status.epoch.0, status.durable.0, status.leader.0, status.applied.0,
+            "{{\n\"cmdline\": [{}],\n\"file_descriptor_limit\": {limit},\n\
+             \"raft.status\": {{\"id\":\"{member:x}\",\"term\":{term},\"vote\":\"{leader:x}\",\
+             \"commit\":{durable},\"lead\":\"{leader:x}\",\"raftState\":\"{state}\",\
+             \"applied\":{applied}{progress},\"leadtransferee\":\"0\"}}\n}}\n",
+            command_line(),
         )
     }
 }
@@ -144,6 +157,13 @@ impl Web for Pages {
     fn gone_when_silent(&self, request: &Request<Incoming>) -> bool {
         self.is_for_gateway(&renamed(request.uri().path()))
     }
+}
+
+/// What the process was started with, as members of a JSON list. No secret may be in it: every user
+/// of the machine can see as much.
+fn command_line() -> String {
+    let words = std::env::args_os().map(|word| gateway::quoted(&word.to_string_lossy()));
+    words.collect::<Vec<_>>().join(",")
 }
 
 fn version() -> String {

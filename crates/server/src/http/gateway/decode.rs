@@ -145,9 +145,13 @@ impl<'a> Decoder<'a> {
                 };
                 i64::from(*number).cast_unsigned()
             }
-            (Kind::Text, Said::Text(text)) => return Some(put_bytes(field, text.as_bytes(), wire)),
+            (Kind::Text, Said::Text(text)) => {
+                put_bytes(field, text.as_bytes(), wire);
+                return Some(());
+            }
             (Kind::Bytes, Said::Text(text)) => {
-                return Some(put_bytes(field, &base64(text)?, wire));
+                put_bytes(field, &base64(text)?, wire);
+                return Some(());
             }
             _ => return None,
         };
@@ -190,7 +194,7 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     }
     const PADDED: DecodePaddingMode = DecodePaddingMode::RequireCanonical;
     const BARE: DecodePaddingMode = DecodePaddingMode::RequireNone;
-    let engine = match (text.contains(['-', '_']), text.len() % 4 == 0) {
+    let engine = match (text.contains(['-', '_']), text.len().is_multiple_of(4)) {
         (false, true) => const { engine(&STANDARD, PADDED) },
         (false, false) => const { engine(&STANDARD, BARE) },
         (true, true) => const { engine(&URL_SAFE, PADDED) },

@@ -18,7 +18,7 @@ pub(super) struct Malformed;
 
 /// What a field holds on the wire.
 #[derive(Clone, Copy)]
-enum Held<'a> {
+pub(super) enum Held<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
@@ -93,7 +93,8 @@ fn held<'a>(fields: &[Field], mut wire: &'a [u8]) -> Result<Vec<(usize, Held<'a>
     Ok(held)
 }
 
-fn one<'a>(wire_type: WireType, wire: &mut &'a [u8]) -> Result<Held<'a>, Malformed> {
+/// Takes one value off the wire.
+pub(super) fn one<'a>(wire_type: WireType, wire: &mut &'a [u8]) -> Result<Held<'a>, Malformed> {
     let number = match wire_type {
         WireType::Varint | WireType::LengthDelimited => {
             decode_varint(wire).map_err(|_| Malformed)?
@@ -114,7 +115,7 @@ const fn is_delimited(kind: Kind) -> bool {
     matches!(kind, Kind::Text | Kind::Bytes | Kind::Message(_))
 }
 
-const fn is_default(kind: Kind, held: Held<'_>) -> bool {
+pub(super) const fn is_default(kind: Kind, held: Held<'_>) -> bool {
     match (kind, held) {
         (Kind::Message(_), _) => false,
         (_, Held::Number(number)) => number == 0,
@@ -137,7 +138,8 @@ fn list(
     Ok(())
 }
 
-fn value(
+/// Appends one value.
+pub(super) fn value(
     schema: &Schema,
     kind: Kind,
     held: Held<'_>,

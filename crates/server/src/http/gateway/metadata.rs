@@ -119,7 +119,7 @@ pub(super) fn host(headers: &HeaderMap, uri: &http::Uri) -> Option<String> {
 /// Sees to it that a value is base64 as Go understands it: bits too many at its end are none of
 /// its concern.
 fn check_binary(value: &[u8]) -> Result<(), DecodeError> {
-    let engine = if value.len() % 4 == 0 { &STANDARD } else { &STANDARD_NO_PAD };
+    let engine = if value.len().is_multiple_of(4) { &STANDARD } else { &STANDARD_NO_PAD };
     match engine.decode(value) {
         Ok(_) | Err(DecodeError::InvalidLastSymbol { .. }) => Ok(()),
         Err(error) => Err(error),

@@ -6,6 +6,7 @@ mod encode;
 mod metadata;
 mod number;
 mod openapi;
+mod pieces;
 mod reply;
 mod routes;
 mod scan;
@@ -23,7 +24,9 @@ use http::{Method as Verb, Request, Response, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::grpc::{Code, Context, Kind, Peer, ReplyBody, Requests, Service, Status, bound};
+use crate::grpc::{
+    Code, Context, EXCEEDED, Kind, Peer, ReplyBody, Requests, Service, Status, bound,
+};
 use crate::observe::metrics::Meter;
 use crate::rpc::{Method, Services};
 pub use openapi::document;
@@ -123,8 +126,17 @@ impl Gateway<'_> {
         self.services.limits.max_message()
     }
 
+    /// Reads the call's message, and sees that there is time left for it.
+    async fn taken(&self, call: &mut Call) -> Result<Bytes, Status> {
+        let message = self.only(call).await?;
+        if call.until.is_some_and(|until| until <= Instant::now()) {
+            return Err(EXCEEDED);
+        }
+        Ok(message)
+    }
+
     async fn unary(&self, mut call: Call) -> Response<ReplyBody> {
-        let message = match self.only(&mut call).await {
+        let message = match self.taken(&mut call).await {
             Ok(message) => message,
             Err(status) => return reply::refusal(&status),
         };
@@ -135,7 +147,7 @@ impl Gateway<'_> {
             self.services.unary(call.target.method, call.context, message).await
         };
         match bound(call.until, work).await {
-            Ok(payload) => reply::unary(call.target.reply, payload, &mut meter),
+            Ok(payload) => reply::unary(call.target.reply, payload, meter),
             Err(status) => {
                 meter.ended(&status);
                 reply::refusal(&status)
@@ -144,7 +156,7 @@ impl Gateway<'_> {
     }
 
     async fn server_stream(&self, mut call: Call) -> Response<ReplyBody> {
-        let message = match self.only(&mut call).await {
+        let message = match self.taken(&mut call).await {
             Ok(message) => message,
             Err(status) => return reply::refusal(&status),
         };
@@ -262,6 +274,13 @@ fn overridden(request: &Request<Incoming>) -> Option<String> {
     let verb = headers.get("x-http-method-override")?.to_str().ok()?;
     let read = is_form && *request.method() == Verb::POST && !verb.is_empty();
     read.then(|| verb.to_uppercase())
+}
+
+/// A text as a JSON string.
+pub(super) fn quoted(text: &str) -> String {
+    let mut json = String::new();
+    encode::string(text, &mut json);
+    json
 }
 
 /// A path without `%XX`.

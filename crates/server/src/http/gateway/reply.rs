@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
 use super::encode;
+use super::pieces::Pieces;
 use super::schema::SCHEMA;
 use crate::grpc::{Code, EXCEEDED, Growing, Messages, PREFIX, Payload, ReplyBody, Status};
 use crate::observe::metrics::Meter;
@@ -14,14 +15,19 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The one header of gRPC's own that grpc-gateway passes on.
 const GRPC_CONTENT_TYPE: HeaderName = HeaderName::from_static("grpc-metadata-content-type");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-/// As much as gRPC clients of Go take in of one message, which grpc-gateway is.
-const LONGEST: usize = i32::MAX as usize;
 
 /// The reply to a unary call, as the message at this place of the schema.
-pub(super) fn unary(message: usize, payload: Payload, meter: &mut Meter) -> Response<ReplyBody> {
-    match whole(payload).and_then(|wire| json(message, &wire).map(|json| (wire.len(), json))) {
-        Ok((length, json)) => {
-            meter.sent(length);
+pub(super) fn unary(message: usize, payload: Payload, mut meter: Meter) -> Response<ReplyBody> {
+    let framed = match payload {
+        Payload::Whole(framed) => framed,
+        Payload::Pieces(pieces) => {
+            let parts = stream::iter(Pieces::new(&SCHEMA, message, pieces, meter));
+            return page(StatusCode::OK, ReplyBody::growing(Box::pin(parts)), true);
+        }
+    };
+    match json(message, framed.get(PREFIX..).unwrap_or_default()) {
+        Ok(json) => {
+            meter.sent(framed.len());
             meter.ended(&Status::OK);
             page(StatusCode::OK, ReplyBody::plain(json.into()), true)
         }
@@ -30,25 +36,6 @@ pub(super) fn unary(message: usize, payload: Payload, meter: &mut Meter) -> Resp
             refusal(&status)
         }
     }
-}
-
-/// The message without its prefix.
-fn whole(payload: Payload) -> Result<Bytes, Status> {
-    let framed = match payload {
-        Payload::Whole(framed) => framed,
-        Payload::Pieces(pieces) => {
-            let mut gathered = Vec::new();
-            for piece in pieces {
-                gathered.extend_from_slice(&piece);
-                if gathered.len() > LONGEST {
-                    let text = "grpc: received message larger than max";
-                    return Err(Status::fixed(Code::ResourceExhausted, text));
-                }
-            }
-            gathered.into()
-        }
-    };
-    Ok(framed.slice(PREFIX.min(framed.len())..))
 }
 
 fn json(message: usize, wire: &[u8]) -> Result<String, Status> {
