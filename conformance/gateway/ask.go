@@ -23,6 +23,8 @@ type Step struct {
 	// Lines makes it a stream, of which so many lines are read; one that gives fewer is left after
 	// a while.
 	Lines int
+	// Unordered says that etcd sends the lines in any order.
+	Unordered bool
 	// During are asked once the first line was read.
 	During []Step
 	// Remember says what of the answer later requests need.
@@ -94,6 +96,11 @@ func ask(endpoint string, step Step, memory *Memory) (Answer, error) {
 		return answer, err
 	}
 	answer.Body, err = lines(endpoint, step, response.Body, memory)
+	if step.Unordered {
+		all := strings.SplitAfter(answer.Body, "\n")
+		slices.Sort(all)
+		answer.Body = strings.Join(all, "")
+	}
 	return answer, err
 }
 

@@ -17,6 +17,7 @@ mod values;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
@@ -35,6 +36,9 @@ use values::{Unread, Values};
 
 /// How much longer than its message JSON may be: base64, spaces, escapes.
 const JSON_PER_BYTE: usize = 4;
+
+/// How long a client that is refused may go on sending.
+const REFUSED_AFTER: Duration = Duration::from_millis(500);
 
 const NOT_FOUND: Status = Status::fixed(Code::NotFound, "Not Found");
 const NOT_ALLOWED: Status = Status::fixed(Code::Unimplemented, "Method Not Allowed");
@@ -195,7 +199,12 @@ impl Gateway<'_> {
             Ok(None) => Ok(Bytes::new()),
             Err(unread) => Err(unread.status(self.max_message())),
         };
-        call.values.discard().await;
+        if message.is_ok() {
+            call.values.discard().await;
+        } else {
+            // One that is still sending would see its connection broken, and no answer.
+            drop(tokio::time::timeout(REFUSED_AFTER, call.values.discard()).await);
+        }
         message
     }
 }
