@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::body::ReplyBody;
@@ -80,6 +82,27 @@ pub trait Web: Clone + Send + Sync + 'static {
     /// Whether a client that will send no more counts as gone away; otherwise it is answered. Only
     /// HTTP/1 has to ask.
     fn gone_when_silent(&self, request: &Request<Incoming>) -> bool;
+}
+
+/// What an HTTP/1 connection goes on with in another protocol, once that was agreed: an answer has
+/// it among its extensions. It is part of the connection, and ends with it.
+#[derive(Clone, Default)]
+pub struct Afterwards(Arc<Mutex<Option<BoxFuture<'static, ()>>>>);
+
+impl Afterwards {
+    /// Goes on with this.
+    #[must_use]
+    pub fn new(other: BoxFuture<'static, ()>) -> Self {
+        Self(Arc::new(Mutex::new(Some(other))))
+    }
+
+    fn put(&self, other: Self) {
+        *self.0.lock() = other.take();
+    }
+
+    fn take(&self) -> Option<BoxFuture<'static, ()>> {
+        self.0.lock().take()
+    }
 }
 
 /// What a connection broke off with.
@@ -161,16 +184,27 @@ where
         }
         return Ok(connection.await?);
     }
-    let connection = http1_builder(&settings).serve_connection(
-        io,
-        service_fn(move |request| infallible(page(Arc::clone(&shared), request, hangup.clone()))),
-    );
+    let afterwards = Afterwards::default();
+    let next = afterwards.clone();
+    let service = service_fn(move |request| {
+        infallible(page(Arc::clone(&shared), request, hangup.clone(), next.clone()))
+    });
+    let connection = http1_builder(&settings).serve_connection(io, service).with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
-        ended = connection.as_mut() => return Ok(ended?),
-        () = shutdown => connection.as_mut().graceful_shutdown(),
+        ended = connection.as_mut() => ended?,
+        () = &mut shutdown => {
+            connection.as_mut().graceful_shutdown();
+            return Ok(connection.await?);
+        }
     }
-    Ok(connection.await?)
+    if let Some(other) = afterwards.take() {
+        tokio::select! {
+            () = other => {}
+            () = shutdown => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether a connection begins as TLS does: a record of a handshake, of any version since SSL 3.
@@ -182,10 +216,14 @@ async fn page<S: Service, W: Web>(
     shared: Arc<Shared<S, W>>,
     request: Request<Incoming>,
     hangup: Hangup,
+    next: Afterwards,
 ) -> Response<ReplyBody> {
     hangup.overlook(!shared.web.gone_when_silent(&request));
-    let response = shared.web.answer(request).await;
+    let mut response = shared.web.answer(request).await;
     hangup.overlook(false);
+    if let Some(afterwards) = response.extensions_mut().remove::<Afterwards>() {
+        next.put(afterwards);
+    }
     response
 }
 

@@ -21,7 +21,7 @@ use http::HeaderMap;
 
 pub use body::{Growing, ReplyBody};
 pub(crate) use connection::looks_like_tls;
-pub use connection::{Broken, Settings, Web, serve_connection};
+pub use connection::{Afterwards, Broken, Settings, Web, serve_connection};
 pub(crate) use frame::put_prefix;
 pub use frame::{Decoder, PREFIX, frame, frame_with};
 pub(crate) use io::Rewound;

@@ -90,7 +90,7 @@ impl Pages {
     async fn of(&self, request: Request<Incoming>) -> Response<ReplyBody> {
         let path = renamed(request.uri().path()).into_owned();
         if cleaned(&path).is_none() && self.is_for_gateway(&path) {
-            let gateway = Gateway { services: &self.services, peer: &self.peer };
+            let gateway = Gateway { services: self.services.clone(), peer: self.peer.clone() };
             return gateway.answer(&path, request).await;
         }
         let query = request.uri().query().unwrap_or_default();
@@ -150,7 +150,10 @@ impl Web for Pages {
         } else {
             self.of(request).await
         };
-        self.access.allow(origin, &mut response);
+        // What becomes another protocol is no answer that a script could read.
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            self.access.allow(origin, &mut response);
+        }
         response
     }
 

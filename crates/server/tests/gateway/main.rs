@@ -9,3 +9,4 @@ mod http;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../rpc/support.rs"]
 mod support;
+mod websocket;

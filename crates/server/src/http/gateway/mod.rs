@@ -13,6 +13,7 @@ mod scan;
 mod schema;
 mod token;
 mod values;
+mod websocket;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
-use http::{Method as Verb, Request, Response, header};
+use http::{HeaderMap, Method as Verb, Request, Response, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -66,9 +67,9 @@ static TARGETS: LazyLock<BTreeMap<&'static str, Target>> = LazyLock::new(|| {
 
 /// The gateway for one client.
 #[derive(Clone)]
-pub(super) struct Gateway<'a> {
-    pub(super) services: &'a Services,
-    pub(super) peer: &'a Peer,
+pub(super) struct Gateway {
+    pub(super) services: Services,
+    pub(super) peer: Peer,
 }
 
 /// A request that was found to be a call.
@@ -76,28 +77,41 @@ struct Call {
     target: Target,
     context: Context,
     until: Option<Instant>,
-    values: Values<Incoming>,
+    values: Values,
+    /// Whether the client may be sending when the answer is there.
+    may_send_on: bool,
 }
 
-impl Gateway<'_> {
+impl Gateway {
     /// Answers a request whose path is under `/v3/`.
     pub(super) async fn answer(
         &self,
         path: &str,
         request: Request<Incoming>,
     ) -> Response<ReplyBody> {
-        let Some(target) = TARGETS.get(&*unescaped(path)) else {
-            return reply::refusal(&NOT_FOUND);
-        };
+        if websocket::is_wanted(request.headers()) {
+            return websocket::begin(self, path, request);
+        }
         let overridden = overridden(&request);
+        let target = match target(path) {
+            Ok(target) => target,
+            Err(status) => return reply::refusal(&status),
+        };
         if overridden.as_deref().unwrap_or(request.method().as_str()) != Verb::POST {
             return reply::refusal(&NOT_ALLOWED);
         }
-        let call = match self.call(*target, request, overridden.is_some()) {
-            Ok(call) => call,
-            Err(status) => return reply::refusal(&status),
-        };
-        match target.method.name().kind {
+        let (head, body) = request.into_parts();
+        let values = Values::of_body(body, self.longest_json());
+        let values = if overridden.is_some() { values.unread() } else { values };
+        let host = metadata::host(&head.headers, &head.uri);
+        match self.call(target, &head.headers, host.as_deref(), values) {
+            Ok(call) => self.make(call).await,
+            Err(status) => reply::refusal(&status),
+        }
+    }
+
+    async fn make(&self, call: Call) -> Response<ReplyBody> {
+        match call.target.method.name().kind {
             Kind::Unary => self.unary(call).await,
             Kind::ServerStream => self.server_stream(call).await,
             Kind::Bidirectional => self.bidirectional(call).await,
@@ -107,23 +121,21 @@ impl Gateway<'_> {
     fn call(
         &self,
         target: Target,
-        request: Request<Incoming>,
-        read_as_form: bool,
+        headers: &HeaderMap,
+        host: Option<&str>,
+        values: Values,
     ) -> Result<Call, Status> {
-        let (head, body) = request.into_parts();
-        let timeout = metadata::timeout(&head.headers)?;
-        let host = metadata::host(&head.headers, &head.uri);
-        let metadata = metadata::metadata(&head.headers, host.as_deref(), self.peer)?;
+        let timeout = metadata::timeout(headers)?;
+        let metadata = metadata::metadata(headers, host, &self.peer)?;
         // Who the connection proves to be is not who calls: in etcd the gateway itself calls.
         let peer = Peer { address: self.peer.address, ..Peer::default() };
-        let longest = self.max_message().saturating_mul(JSON_PER_BYTE);
-        let values = Values::new(body, longest);
-        Ok(Call {
-            target,
-            context: Context { metadata, peer },
-            until: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
-            values: if read_as_form { values.unread() } else { values },
-        })
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let context = Context { metadata, peer };
+        Ok(Call { target, context, until, values, may_send_on: false })
+    }
+
+    fn longest_json(&self) -> usize {
+        self.max_message().saturating_mul(JSON_PER_BYTE)
     }
 
     fn max_message(&self) -> usize {
@@ -180,7 +192,7 @@ impl Gateway<'_> {
     }
 
     async fn bidirectional(&self, call: Call) -> Response<ReplyBody> {
-        let Call { target, context, until, values } = call;
+        let Call { target, context, until, values, .. } = call;
         let mut meter = self.services.meter(target.method);
         let said = Said { values, target, max_message: self.max_message(), meter: meter.counter() };
         match self.services.bidirectional(target.method, context, said.into_requests()) {
@@ -199,6 +211,9 @@ impl Gateway<'_> {
             Ok(None) => Ok(Bytes::new()),
             Err(unread) => Err(unread.status(self.max_message())),
         };
+        if call.may_send_on {
+            return message;
+        }
         if message.is_ok() {
             call.values.discard().await;
         } else {
@@ -211,7 +226,7 @@ impl Gateway<'_> {
 
 /// The client's side of a conversation.
 struct Said {
-    values: Values<Incoming>,
+    values: Values,
     target: Target,
     max_message: usize,
     meter: Meter,
@@ -273,6 +288,11 @@ impl Unread {
             Self::Gone => Status::fixed(Code::Canceled, "context canceled"),
         }
     }
+}
+
+/// What a path means.
+fn target(path: &str) -> Result<Target, Status> {
+    TARGETS.get(&*unescaped(path)).copied().ok_or(NOT_FOUND)
 }
 
 /// What a form says its method is. Go's library has read the form by then, so that no body is left.

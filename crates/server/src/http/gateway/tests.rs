@@ -214,12 +214,8 @@ proptest! {
 
 fn check(text: &[u8], size: usize, place: usize) {
     use futures::executor::block_on;
-    use http_body_util::StreamBody;
-    let pieces: Vec<_> = text.chunks(size).map(Bytes::copy_from_slice).collect();
-    let frames = pieces
-        .into_iter()
-        .map(|piece| Ok::<_, std::convert::Infallible>(http_body::Frame::data(piece)));
-    let mut values = Values::new(StreamBody::new(stream::iter(frames)), 1 << 10);
+    let pieces: Vec<_> = text.chunks(size).map(Bytes::copy_from_slice).map(Ok).collect();
+    let mut values = Values::new(Box::pin(stream::iter(pieces)), 1 << 10);
     while let Ok(Some(value)) = block_on(values.next()) {
         assert!(value.len() <= text.len());
         if let Ok(wire) = decode::decode(&SCHEMA, place, &value) {

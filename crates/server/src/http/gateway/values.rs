@@ -1,17 +1,18 @@
 //! The JSON values of a request's body, one after the other, as they arrive. Holds no more than one
 //! value of the allowed length and what came with it.
 
-use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures::{Stream, StreamExt, stream};
 use http_body::Body;
 
 use super::scan::{Scanner, Seen, is_space};
 
 /// See the module.
-pub(super) struct Values<B> {
-    body: B,
+pub(super) struct Values {
+    body: Parts,
     over: bool,
     held: BytesMut,
     scanner: Scanner,
@@ -30,10 +31,34 @@ pub(super) enum Unread {
     Gone,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Values<B> {
-    pub(super) fn new(body: B, longest: usize) -> Self {
+/// The parts of a body, or word that its client went away.
+type Parts = Pin<Box<dyn Stream<Item = Result<Bytes, Unread>> + Send>>;
+
+impl Values {
+    pub(super) fn new(body: Parts, longest: usize) -> Self {
         let (held, scanner) = (BytesMut::new(), Scanner::default());
         Self { body, over: false, held, scanner, scanned: 0, longest }
+    }
+
+    /// Those of a request's body.
+    pub(super) fn of_body<B>(mut body: B, longest: usize) -> Self
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let parts = stream::poll_fn(move |cx| {
+            loop {
+                match ready!(Pin::new(&mut body).poll_frame(cx)) {
+                    Some(Ok(frame)) => {
+                        if let Ok(data) = frame.into_data() {
+                            return Poll::Ready(Some(Ok(data)));
+                        }
+                    }
+                    Some(Err(_)) => return Poll::Ready(Some(Err(Unread::Gone))),
+                    None => return Poll::Ready(None),
+                }
+            }
+        });
+        Self::new(Box::pin(parts), longest)
     }
 
     /// Of a body that somebody else has read.
@@ -71,19 +96,11 @@ impl<B: Body<Data = Bytes> + Unpin> Values<B> {
     }
 
     async fn receive(&mut self) -> Result<(), Unread> {
-        match poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    self.held.extend_from_slice(&data);
-                }
-                Ok(())
-            }
-            Some(Err(_)) => Err(Unread::Gone),
-            None => {
-                self.over = true;
-                Ok(())
-            }
+        match self.body.next().await {
+            Some(part) => self.held.extend_from_slice(&part?),
+            None => self.over = true,
         }
+        Ok(())
     }
 
     fn scan(&mut self) -> Result<Option<Bytes>, Unread> {
@@ -122,13 +139,11 @@ impl<B: Body<Data = Bytes> + Unpin> Values<B> {
 mod tests {
     use super::*;
     use futures::executor::block_on;
-    use http_body_util::{BodyExt, Full, StreamBody};
+    use http_body_util::Full;
 
-    fn pieces(text: &'static str, size: usize) -> impl Body<Data = Bytes> + Unpin {
-        let pieces = text.as_bytes().chunks(size).map(|piece| {
-            Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from_static(piece)))
-        });
-        StreamBody::new(futures::stream::iter(pieces)).boxed_unsync()
+    fn pieces(text: &'static str, size: usize) -> Parts {
+        let pieces = text.as_bytes().chunks(size);
+        Box::pin(stream::iter(pieces.map(|piece| Ok(Bytes::from_static(piece)))))
     }
 
     #[test]
@@ -146,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_told_apart() {
-        let read = |text| block_on(Values::new(Full::new(Bytes::from_static(text)), 8).next());
+        let read = |text| block_on(Values::of_body(Full::new(Bytes::from_static(text)), 8).next());
         assert_eq!(read(b"{\"a\""), Err(Unread::Wrong("unexpected EOF".to_owned())));
         assert_eq!(read(b"\"123456789"), Err(Unread::TooLong));
         assert_eq!(read(b" \n "), Ok(None));
