@@ -20,6 +20,8 @@ type Step struct {
 	Headers []string
 	// Body may name what was remembered: $lease.
 	Body string
+	// Say makes it a WebSocket, on which these are said.
+	Say []string
 	// Lines makes it a stream, of which so many lines are read; one that gives fewer is left after
 	// a while.
 	Lines int
@@ -32,7 +34,7 @@ type Step struct {
 }
 
 func (s Step) String() string {
-	body := s.Body
+	body := s.Body + strings.Join(s.Say, " ")
 	if len(body) > 200 {
 		body = fmt.Sprintf("%s... (%d bytes)", body[:200], len(body))
 	}
@@ -64,6 +66,9 @@ var client = http.Client{
 
 // ask sends one request.
 func ask(endpoint string, step Step, memory *Memory) (Answer, error) {
+	if step.Say != nil {
+		return talk(endpoint, step, memory)
+	}
 	limit := 20 * time.Second
 	if step.Lines > 0 {
 		limit = patience
@@ -89,6 +94,9 @@ func ask(endpoint string, step Step, memory *Memory) (Answer, error) {
 	}
 	defer response.Body.Close()
 	answer := Answer{Status: response.StatusCode, Headers: headers(response)}
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return answer, nil
+	}
 	if step.Lines == 0 {
 		text, err := io.ReadAll(response.Body)
 		memory.take(step.Remember, string(text))

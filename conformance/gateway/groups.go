@@ -14,6 +14,7 @@ func groups() []Group {
 		{Name: "http", Steps: plainHTTP()},
 		{Name: "leases", Steps: leases()},
 		{Name: "watches", Steps: watches()},
+		{Name: "websockets", Steps: webSockets()},
 		{Name: "maintenance", Steps: maintenance()},
 		{Name: "members", Steps: members()},
 		{Name: "locks", Steps: locks()},

@@ -119,6 +119,8 @@ func users() []Step {
 		Step{Method: "POST", Path: "/v3/watch", Body: `{"create_request":{"key":"YQ=="}}`, Lines: 1},
 		Step{Method: "POST", Path: "/v3/watch", Body: `{"create_request":{"key":"YQ=="}}`, Lines: 1, Headers: []string{"Authorization: $token"}},
 		Step{Method: "POST", Path: "/v3/watch", Body: `{"create_request":{"key":"eg=="}}`, Lines: 1, Headers: []string{"Authorization: $token"}},
+		Step{Method: "WS", Path: "/v3/watch", Say: []string{`{"create_request":{"key":"YQ=="}}`}, Lines: 1, Headers: []string{"Protocol: Bearer, $token"}},
+		Step{Method: "WS", Path: "/v3/watch", Say: []string{`{"create_request":{"key":"YQ=="}}`}, Lines: 1, Headers: []string{"Cookie: token=$token"}},
 		Step{Method: "POST", Path: "/v3/maintenance/snapshot", Body: `{}`, Lines: 2},
 		Step{Method: "POST", Path: "/v3/maintenance/snapshot", Body: `{}`, Lines: 2, Headers: []string{"Authorization: nonsense"}},
 		Step{Method: "POST", Path: "/v3/lease/keepalive", Body: `{"ID":1}`, Lines: 2, Headers: []string{"Authorization: nonsense"}},

@@ -214,3 +214,44 @@ fn line(rest: &mut BytesMut, over: bool) -> Option<BytesMut> {
         None => (over && !rest.is_empty()).then(|| rest.split()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn the_token_comes_as_protocol_or_cookie() {
+        let token = |pairs: &[_]| {
+            let passed = passed_on(&headers(pairs));
+            passed.get("authorization").map(|token| token.to_str().unwrap().to_owned())
+        };
+        let protocol = ("sec-websocket-protocol", "Bearer, a.1");
+        assert_eq!(token(&[protocol]).as_deref(), Some("Bearer a.1"));
+        assert_eq!(
+            token(&[("sec-websocket-protocol", "Bearer,a.1")]).as_deref(),
+            Some("Bearer a.1")
+        );
+        assert_eq!(token(&[("sec-websocket-protocol", "chat")]).as_deref(), Some(""));
+        let cookie = ("cookie", "x=y; token=b.2");
+        assert_eq!(token(&[protocol, cookie]).as_deref(), Some("Bearer b.2"));
+        assert_eq!(token(&[("authorization", "c.3")]), None, "a browser cannot set it");
+    }
+
+    #[test]
+    fn lines_are_cut_wherever_parts_end() {
+        let mut rest = BytesMut::from("a\n\nb");
+        let next = |rest: &mut BytesMut, over| line(rest, over).map(|line| line.to_vec());
+        assert_eq!(next(&mut rest, false), Some(b"a".to_vec()));
+        assert_eq!(next(&mut rest, false), Some(Vec::new()));
+        assert_eq!(next(&mut rest, false), None);
+        assert_eq!(next(&mut rest, true), Some(b"b".to_vec()));
+        assert_eq!(next(&mut rest, true), None);
+    }
+}
