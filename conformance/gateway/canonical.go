@@ -8,10 +8,10 @@ import (
 // drawn are the members whose values are a server's own: terms and indexes of Raft, sizes of files,
 // ids and tokens that are drawn.
 var drawn = regexp.MustCompile(`"(raft_term|raftTerm|raftIndex|raftAppliedIndex|` +
-	`commit|applied|term|token|remaining_bytes|blob)":("[^"]*"|[0-9]+)`)
+	`commit|applied|term|token|blob)":("[^"]*"|[0-9]+)`)
 
 // sizes of what is stored, which may be 0 and then are not there.
-var sizes = regexp.MustCompile(`"(dbSize|dbSizeInUse)":"[0-9]+",`)
+var sizes = regexp.MustCompile(`"(dbSize|dbSizeInUse|remaining_bytes)":"[0-9]+",`)
 
 // drawnIDs are ids of leases and members: small ones were asked for, large ones drawn.
 var drawnIDs = regexp.MustCompile(`"ID":"[0-9]{12,}"`)

@@ -57,6 +57,7 @@ func maintenance() []Step {
 		post("/v3/maintenance/alarm", `{"action":"ACTIVATE","memberID":"5","alarm":"CORRUPT"}`), put("a", "1"),
 		post("/v3/kv/range", `{"key":"YQ=="}`),
 		post("/v3/maintenance/alarm", `{"action":"DEACTIVATE","memberID":"5","alarm":"CORRUPT"}`),
+		stream("/v3/maintenance/snapshot", `{}`, 1),
 		post("/v3/maintenance/transfer-leadership", `{}`), post("/v3/maintenance/transfer-leadership", `{"targetID":"5"}`),
 		post("/v3/maintenance/downgrade", `{}`), post("/v3/maintenance/downgrade", `{"action":"CANCEL"}`),
 		post("/v3/maintenance/downgrade", `{"action":"VALIDATE","version":"3.6.0"}`),
