@@ -39,6 +39,8 @@ pub struct Parts {
     pub settings: grpc::Settings,
     /// Who may ask for pages.
     pub access: Access,
+    /// Whether there is the JSON gateway.
+    pub gateway: bool,
     /// How long calls under way may go on once shutdown has begun; streams end with it.
     pub drain: Duration,
 }
@@ -93,6 +95,7 @@ pub async fn serve(
         services: parts.services,
         settings: parts.settings,
         access: Arc::new(parts.access),
+        gateway: parts.gateway,
         stopping,
         handshakes: Arc::default(),
         refusals: refusals::Refusals::default(),

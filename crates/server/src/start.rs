@@ -100,7 +100,8 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         authentication,
     });
     let access = Access::new(&config.host_whitelist, &config.cors);
-    let parts = Parts { services, settings: settings(config), access, drain: DRAIN };
+    let gateway = config.enable_grpc_gateway;
+    let parts = Parts { services, settings: settings(config), access, gateway, drain: DRAIN };
     Ok(Member { engine, tasks, parts, listeners })
 }
 

@@ -108,6 +108,8 @@ pub struct Config {
     pub host_whitelist: Vec<String>,
     /// Sites whose scripts may read pages; `*` is any.
     pub cors: Vec<String>,
+    /// Whether JSON is answered under `/v3/`.
+    pub enable_grpc_gateway: bool,
     /// Listen with SO_REUSEPORT.
     pub socket_reuse_port: bool,
     /// `--metrics extensive`: the duration of every call is measured.

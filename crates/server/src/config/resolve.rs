@@ -75,6 +75,7 @@ fn build(
         grpc_keepalive: keepalive(flags),
         host_whitelist: flags.list("host-whitelist"),
         cors: flags.list("cors"),
+        enable_grpc_gateway: flags.switch("enable-grpc-gateway"),
         socket_reuse_port: flags.switch("socket-reuse-port"),
         metrics_extensive: flags.text("metrics") == "extensive",
         // As in etcd, zero and less log every request.

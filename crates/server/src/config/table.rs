@@ -127,7 +127,7 @@ const MEMBER: &[Flag] = &[
     used("grpc-keepalive-timeout", Duration, "20s", "Time to answer a ping (0: no pings)."),
     used("socket-reuse-port", Bool, "false", "Listen with SO_REUSEPORT."),
     none("socket-reuse-address", Bool, "false", "addresses are always reused, as Go does"),
-    later("enable-grpc-gateway", Bool, "true", "the JSON gateway under /v3/"),
+    used("enable-grpc-gateway", Bool, "true", "Answer JSON under /v3/."),
     none("raft-read-timeout", Duration, "5s", NO_PEERS),
     none("raft-write-timeout", Duration, "5s", NO_PEERS),
     none(

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use futures::Stream;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -18,6 +19,9 @@ use crate::observe::metrics::Meter;
 /// Messages of a stream that are ready together leave together, up to this many bytes.
 const TOGETHER: usize = 64 << 10;
 
+/// Parts of a body that is not gRPC, as they become ready. Dropped when its client goes away.
+pub type Growing = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
 /// See the module.
 pub struct ReplyBody(State);
 
@@ -26,6 +30,8 @@ enum State {
     Done,
     /// A body that is not gRPC.
     Plain(Bytes),
+    /// One that is not gRPC and grows while it is sent.
+    Growing(Growing),
     /// The answer, then trailers.
     Message(Bytes),
     /// The answer in pieces, then trailers.
@@ -51,8 +57,15 @@ impl ReplyBody {
     }
 
     /// A body that is not gRPC.
-    pub(super) fn plain(bytes: Bytes) -> Self {
+    #[must_use]
+    pub fn plain(bytes: Bytes) -> Self {
         if bytes.is_empty() { Self::none() } else { Self(State::Plain(bytes)) }
+    }
+
+    /// A body that is not gRPC and of which only the beginning is there, if that.
+    #[must_use]
+    pub fn growing(parts: Growing) -> Self {
+        Self(State::Growing(parts))
     }
 
     /// The answer to a unary call that went well.
@@ -85,6 +98,14 @@ impl Body for ReplyBody {
         let (frame, next) = match std::mem::replace(&mut self.0, State::Done) {
             State::Done => return Poll::Ready(None),
             State::Plain(bytes) => (Frame::data(bytes), State::Done),
+            State::Growing(mut parts) => match parts.as_mut().poll_next(cx) {
+                Poll::Ready(Some(part)) => (Frame::data(part), State::Growing(parts)),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    self.0 = State::Growing(parts);
+                    return Poll::Pending;
+                }
+            },
             State::Message(bytes) => (Frame::data(bytes), State::Trailers(Status::OK.trailers())),
             State::Trailers(trailers) => (Frame::trailers(trailers), State::Done),
             State::Pieces(mut pieces, mut meter) => match pieces.next() {

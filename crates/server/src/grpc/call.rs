@@ -32,7 +32,7 @@ pub(super) async fn answer<S: Service, W: Web>(
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     if !shared.settings.grpc || !is_grpc(&request) {
-        return Box::pin(shared.web.answer(request)).await.map(ReplyBody::plain);
+        return Box::pin(shared.web.answer(request)).await;
     }
     let (method, kind) = match shared.service.route(request.uri().path()) {
         Ok(route) => route,

@@ -9,15 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::body::ReplyBody;
 use super::call::{Shared, answer};
+use super::hangup::{Attentive, Hangup};
 use super::io::{Courteous, Rewound};
 use super::{Peer, Service};
 
@@ -70,8 +73,36 @@ impl Default for Settings {
 
 /// What answers requests that are not gRPC.
 pub trait Web: Clone + Send + Sync + 'static {
-    /// Answers one request.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Bytes>> + Send;
+    /// Answers one request. Dropped, as is the body of the answer, when the client has gone away.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<ReplyBody>> + Send;
+
+    /// Whether a client that will send no more counts as gone away; otherwise it is answered. Only
+    /// HTTP/1 has to ask.
+    fn gone_when_silent(&self, request: &Request<Incoming>) -> bool;
+}
+
+/// What an HTTP/1 connection goes on with in another protocol, once that was agreed: an answer has
+/// it among its extensions. It is part of the connection, and ends with it.
+#[derive(Clone, Default)]
+pub struct Afterwards(Arc<Mutex<Option<BoxFuture<'static, ()>>>>);
+
+impl Afterwards {
+    /// Goes on with this.
+    #[must_use]
+    pub fn new(other: BoxFuture<'static, ()>) -> Self {
+        Self(Arc::new(Mutex::new(Some(other))))
+    }
+
+    fn put(&self, other: Self) {
+        *self.0.lock() = other.take();
+    }
+
+    fn take(&self) -> Option<BoxFuture<'static, ()>> {
+        self.0.lock().take()
+    }
 }
 
 /// What a connection broke off with.
@@ -137,7 +168,9 @@ where
         Some(_) if !is_http2 && !settings.http1 => return Err(Broken::Version),
         Some(_) => {}
     }
-    let io = TokioIo::new(Courteous::new(Rewound::new(first, io)));
+    let hangup = Hangup::default();
+    let io = Attentive::new(Rewound::new(first, io), hangup.clone());
+    let io = TokioIo::new(Courteous::new(io));
     let shared = Arc::new(Shared { service, web, settings, peer });
     if is_http2 {
         let connection = http2_builder(&settings).serve_connection(
@@ -151,16 +184,27 @@ where
         }
         return Ok(connection.await?);
     }
-    let connection = http1_builder(&settings).serve_connection(
-        io,
-        service_fn(move |request| infallible(page(Arc::clone(&shared), request))),
-    );
+    let afterwards = Afterwards::default();
+    let next = afterwards.clone();
+    let service = service_fn(move |request| {
+        infallible(page(Arc::clone(&shared), request, hangup.clone(), next.clone()))
+    });
+    let connection = http1_builder(&settings).serve_connection(io, service).with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
-        ended = connection.as_mut() => return Ok(ended?),
-        () = shutdown => connection.as_mut().graceful_shutdown(),
+        ended = connection.as_mut() => ended?,
+        () = &mut shutdown => {
+            connection.as_mut().graceful_shutdown();
+            return Ok(connection.await?);
+        }
     }
-    Ok(connection.await?)
+    if let Some(other) = afterwards.take() {
+        tokio::select! {
+            () = other => {}
+            () = shutdown => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether a connection begins as TLS does: a record of a handshake, of any version since SSL 3.
@@ -171,8 +215,16 @@ pub(crate) fn looks_like_tls(first: &[u8]) -> bool {
 async fn page<S: Service, W: Web>(
     shared: Arc<Shared<S, W>>,
     request: Request<Incoming>,
+    hangup: Hangup,
+    next: Afterwards,
 ) -> Response<ReplyBody> {
-    shared.web.answer(request).await.map(ReplyBody::plain)
+    hangup.overlook(!shared.web.gone_when_silent(&request));
+    let mut response = shared.web.answer(request).await;
+    hangup.overlook(false);
+    if let Some(afterwards) = response.extensions_mut().remove::<Afterwards>() {
+        next.put(afterwards);
+    }
+    response
 }
 
 async fn infallible<T>(future: impl Future<Output = T>) -> Result<T, Infallible> {
@@ -200,7 +252,7 @@ fn http1_builder(settings: &Settings) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(settings.first_bytes_within)
-        .half_close(true);
+        .half_close(false);
     builder
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::status::{Code, Status};
 
 /// What a call is told when its time is over.
-pub(super) const EXCEEDED: Status =
+pub(crate) const EXCEEDED: Status =
     Status::fixed(Code::DeadlineExceeded, "context deadline exceeded");
 
 /// More than this is never (gRPC allows 99,999,999 hours).
@@ -27,7 +27,7 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Option<Instant>, Status> {
 }
 
 /// Gives `work` until `deadline`, then drops it.
-pub(super) async fn bound<T>(
+pub(crate) async fn bound<T>(
     deadline: Option<Instant>,
     work: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {

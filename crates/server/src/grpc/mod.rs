@@ -6,6 +6,7 @@ mod call;
 mod connection;
 mod deadline;
 mod frame;
+mod hangup;
 mod io;
 mod receive;
 mod status;
@@ -18,13 +19,15 @@ use bytes::Bytes;
 use futures::Stream;
 use http::HeaderMap;
 
-pub use body::ReplyBody;
+pub use body::{Growing, ReplyBody};
 pub(crate) use connection::looks_like_tls;
-pub use connection::{Broken, Settings, Web, serve_connection};
+pub use connection::{Afterwards, Broken, Settings, Web, serve_connection};
 pub(crate) use frame::put_prefix;
 pub use frame::{Decoder, PREFIX, frame, frame_with};
 pub(crate) use io::Rewound;
 pub use status::{Code, Status};
+
+pub(crate) use deadline::{EXCEEDED, bound};
 
 use crate::observe::metrics::Meter;
 use crate::security::Caller;

@@ -37,7 +37,8 @@ impl<'a> Query<'a> {
     }
 }
 
-fn decode(text: &str) -> Option<Cow<'_, str>> {
+/// A text without `%XX` and `+`, if it is one.
+pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));
     }

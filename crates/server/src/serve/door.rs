@@ -25,6 +25,7 @@ pub(super) struct House {
     pub(super) services: Services,
     pub(super) settings: grpc::Settings,
     pub(super) access: Arc<Access>,
+    pub(super) gateway: bool,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) handshakes: Arc<Handshakes>,
     pub(super) refusals: Refusals,
@@ -129,8 +130,10 @@ impl Door {
     ) -> Result<(), Refused> {
         let services = self.house.services.clone();
         let secure = matches!(stream, Stream::Tls(_));
-        let pages = Pages::new(services.clone());
-        let site = Site::new(self.traffic, pages.guarded(Arc::clone(&self.house.access), secure));
+        let pages = Pages::new(services.clone())
+            .guarded(Arc::clone(&self.house.access), secure)
+            .of_peer(peer.clone(), self.house.gateway);
+        let site = Site::new(self.traffic, pages);
         let mut settings = self.house.settings;
         settings.grpc = matches!(self.traffic, Traffic::All | Traffic::Grpc);
         settings.http1 = self.traffic != Traffic::Grpc;

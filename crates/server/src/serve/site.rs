@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::Traffic;
-use crate::grpc::{Code, Status, Web};
+use crate::grpc::{Code, ReplyBody, Status, Web};
 use crate::http::Pages;
 
 /// See the module.
@@ -28,11 +28,18 @@ impl Site {
 }
 
 impl Web for Site {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Bytes> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
         match self {
             Self::All(pages) => pages.answer(request).await,
             Self::Metrics(pages) => pages.answer_metrics(request).await,
-            Self::None => no_call(&request),
+            Self::None => no_call(&request).map(ReplyBody::plain),
+        }
+    }
+
+    fn gone_when_silent(&self, request: &Request<Incoming>) -> bool {
+        match self {
+            Self::All(pages) => pages.gone_when_silent(request),
+            Self::Metrics(_) | Self::None => false,
         }
     }
 }

@@ -34,7 +34,7 @@ async fn pages_are_etcds() {
     assert!(reply.starts_with("HTTP/1.1 405 Method Not Allowed"));
     assert!(reply.contains("allow: GET\r\n") && reply.ends_with("\r\n\r\nMethod Not Allowed\n"));
     let (status, body) = get(&server, "/v3/kv/range").await;
-    assert!(status.starts_with("HTTP/1.1 501") && body.contains("later version"));
+    assert!(status.starts_with("HTTP/1.1 501") && body.contains("Method Not Allowed"));
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl Served {
         let (_, services) = services(Arc::new(MemoryJournal::default()), Options::default()).await;
         let drain = Duration::from_millis(500);
         let settings = Settings::default();
-        let parts = Parts { services, settings, access: Access::default(), drain };
+        let parts = Parts { services, settings, access: Access::default(), gateway: true, drain };
         let (shutdown, ending) = oneshot::channel();
         let ended = async move { drop(ending.await) };
         let serving = tokio::spawn(serve(parts, listeners, ended));
