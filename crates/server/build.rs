@@ -5,7 +5,8 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["etcdserverpb.proto", "mvccpb.proto", "health.proto"];
+    let files =
+        ["etcdserverpb.proto", "mvccpb.proto", "health.proto", "otlp.proto", "profile.proto"];
     let descriptors = protox::compile(files, ["proto"])?;
     prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
     Ok(())

@@ -51,3 +51,18 @@ async fn applied_never_runs_ahead_of_durable() {
     node.stop().await;
     assert!(looker.join().unwrap() > 0);
 }
+
+#[tokio::test]
+async fn the_course_of_a_command_is_told_in_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(reopen(dir.path()), Options::default()).await;
+    let (outcome, course) = node.engine.commit_followed(put("k", "v")).await;
+    assert_eq!(outcome.unwrap().revision.0, 2);
+    let course = course.expect("it was applied");
+    assert!(course.queued <= course.offered && course.offered < course.durable, "{course:?}");
+    assert!(course.durable <= course.applied, "{course:?}");
+    let engine = node.engine.clone();
+    node.stop().await;
+    let (outcome, course) = engine.commit_followed(put("k", "v")).await;
+    assert!(outcome.is_err() && course.is_none());
+}

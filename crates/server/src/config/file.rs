@@ -103,8 +103,15 @@ fn read_key(
     Ok(())
 }
 
+/// The key that sets a flag, sections and all, if any does.
+#[cfg(test)]
+pub(crate) fn key_of(name: &str) -> Option<String> {
+    let nested = NESTED.iter().find(|(_, flag)| *flag == name).map(|(key, _)| *key);
+    nested.or_else(|| target(name).map(|flag| flag.name)).map(str::to_owned)
+}
+
 /// The flag that a key sets. Letters match in either case, as they do for etcd's decoder.
-fn target(path: &str) -> Option<&'static Flag> {
+pub(crate) fn target(path: &str) -> Option<&'static Flag> {
     let path = path.to_ascii_lowercase();
     if let Some((_, name)) = NESTED.iter().find(|(nested, _)| *nested == path) {
         return table::find(name).or(Some(table::ALLOWED_CN).filter(|flag| flag.name == *name));

@@ -18,11 +18,13 @@ mod members;
 mod node;
 mod notice;
 mod resolve;
+mod rotation;
 mod suites;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tracing;
 mod url;
 mod value;
 
@@ -36,7 +38,9 @@ pub use invocation::{Invocation, from_process, this_process};
 pub use log::{LogFormat, LogLevel, LogOutput, LogSettings};
 pub use members::InitialClusterState;
 pub use notice::Notice;
+pub use rotation::Rotation;
 pub use tls::{AllowedClients, SelfSigned, Tls, TlsVersions};
+pub use tracing::Tracing;
 pub use url::{ListenAddress, Scheme, Url};
 
 /// A number of bytes.
@@ -101,6 +105,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Pings to silent clients; `None` is none.
     pub grpc_keepalive: Option<KeepAlive>,
+    /// Between two pings of a client with calls open; who pings more often is let go.
+    pub grpc_keepalive_min_time: Duration,
     /// Names that pages are asked for in, where there is no TLS; `*` is any.
     pub host_whitelist: Vec<String>,
     /// Sites whose scripts may read pages; `*` is any.
@@ -113,6 +119,14 @@ pub struct Config {
     pub warning_apply_duration: Duration,
     /// Requests that take longer are logged.
     pub warning_unary_request_duration: Duration,
+    /// Profiles are taken for who asks.
+    pub enable_pprof: bool,
+    /// Calls are followed for traces.
+    pub tracing: Option<Tracing>,
+    /// All memory is kept from being swapped out.
+    pub memory_mlock: bool,
+    /// Nothing is synced.
+    pub unsafe_no_fsync: bool,
     /// TLS towards clients; there, if any listener asks for it.
     pub tls: Option<Tls>,
 }

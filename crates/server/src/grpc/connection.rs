@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use super::body::ReplyBody;
 use super::call::{Shared, answer};
 use super::io::{Courteous, Rewound};
+use super::pings::{Calm, OpenCalls};
 use super::{Peer, Service};
 
 /// How every HTTP/2 connection begins. No HTTP/1 method is called PRI.
@@ -43,6 +44,9 @@ pub struct Settings {
     pub keepalive_interval: Option<Duration>,
     /// And must give it within this.
     pub keepalive_timeout: Duration,
+    /// A client that pings more often than this, while it has calls open, is let go; none is, if
+    /// there is no such limit.
+    pub pings_apart: Option<Duration>,
     /// A client must say something, and an HTTP/1 client its whole header, within this.
     pub first_bytes_within: Duration,
     /// Whether HTTP/1 is spoken.
@@ -60,6 +64,7 @@ impl Default for Settings {
             max_concurrent_streams: u32::MAX,
             keepalive_interval: Some(Duration::from_secs(2 * 3600)),
             keepalive_timeout: Duration::from_secs(20),
+            pings_apart: Some(Duration::from_secs(5)),
             first_bytes_within: Duration::from_secs(60),
             http1: true,
             http2: true,
@@ -137,8 +142,11 @@ where
         Some(_) if !is_http2 && !settings.http1 => return Err(Broken::Version),
         Some(_) => {}
     }
-    let io = TokioIo::new(Courteous::new(Rewound::new(first, io)));
-    let shared = Arc::new(Shared { service, web, settings, peer });
+    let calls = OpenCalls::default();
+    let pings_apart = settings.pings_apart.filter(|_| is_http2);
+    let calm = Calm::new(Rewound::new(first, io), pings_apart, calls.clone());
+    let io = TokioIo::new(Courteous::new(calm));
+    let shared = Arc::new(Shared { service, web, settings, peer, calls });
     if is_http2 {
         let connection = http2_builder(&settings).serve_connection(
             io,

@@ -4,6 +4,7 @@
 mod access;
 mod gauges;
 mod health;
+mod profiles;
 mod query;
 
 use std::sync::Arc;
@@ -40,7 +41,7 @@ impl Pages {
 
     /// For those that `access` lets in; `secure` says whether they come through TLS.
     #[must_use]
-    pub(crate) fn guarded(self, access: Arc<Access>, secure: bool) -> Self {
+    pub fn guarded(self, access: Arc<Access>, secure: bool) -> Self {
         Self { access, secure, ..self }
     }
 
@@ -53,6 +54,9 @@ impl Pages {
             "/version" => page(StatusCode::OK, JSON, version()),
             "/metrics" => page(StatusCode::OK, METRICS, gauges::metrics(&self.services)),
             "/debug/vars" => page(StatusCode::OK, "application/json; charset=utf-8", self.vars()),
+            _ if self.access.profiles && path.starts_with(profiles::FOLDER) => {
+                profiles::profiles(method, &path[profiles::FOLDER.len()..], &query).await
+            }
             _ if path.starts_with("/v3/") || path.starts_with("/v3beta/") => later(),
             _ => match health::find(path) {
                 Some(_) if *method != Method::GET => not_allowed(),

@@ -12,7 +12,7 @@ use state::{RangePage, RangeQuery, Refusal, Revision, Sort, SortOrder, SortTarge
 use super::encode::{Part, range_reply};
 use super::{Services, decode, status, translate};
 use crate::grpc::{Code, Messages, Payload, Status};
-use crate::observe::request;
+use crate::observe::{request, spans};
 use crate::wire::etcdserverpb as pb;
 use pb::ResponseHeader as Header;
 
@@ -68,6 +68,9 @@ impl Services {
         response: impl FnOnce() -> String,
     ) {
         let took = began.elapsed();
+        if let Some(span) = spans::current() {
+            span.steps_around("decode", began, "read");
+        }
         let store = &self.metrics.store;
         store.range[usize::from(success)].observe(took);
         if took > store.warn_after {
