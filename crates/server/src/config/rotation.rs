@@ -87,11 +87,9 @@ impl Rotation {
                     rotation.max_backups = most.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
                 }
                 "compress" => rotation.compress = switch()?,
-                "localtime" => {
-                    if switch()? {
-                        let text = "localtime: the names of old files are in UTC, as are the lines";
-                        notices.push(Notice::info("log-rotation-config-json", text));
-                    }
+                "localtime" if switch()? => {
+                    let text = "localtime: the names of old files are in UTC, as are the lines";
+                    notices.push(Notice::info("log-rotation-config-json", text));
                 }
                 _ => {}
             }

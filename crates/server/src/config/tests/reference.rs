@@ -7,7 +7,6 @@ use super::super::environment::variable;
 use super::super::file;
 use super::super::gates::GATES;
 use super::super::table::{self, Flag, Meaning, SECTIONS};
-use super::super::value::Kind;
 
 const HEAD: &str = "\
 # Flags, environment variables and keys of the config file
@@ -49,10 +48,9 @@ fn page() -> String {
 }
 
 fn row(flag: &Flag) -> String {
-    let default = match (flag.kind, flag.default) {
-        (_, "") => String::new(),
-        (Kind::Text, default) if default.len() > 30 => format!("`{default}`"),
-        (_, default) => format!("`{default}`"),
+    let default = match flag.default {
+        "" => String::new(),
+        default => format!("`{default}`"),
     };
     let key = file::key_of(flag.name).map_or_else(|| "–".to_owned(), |key| format!("`{key}`"));
     let here = match flag.meaning {
@@ -62,7 +60,12 @@ fn row(flag: &Flag) -> String {
         Meaning::Later(what) => format!("**later**: {what}"),
     };
     let here = here.replace('|', "\\|");
-    format!("| `--{}` | {default} | `{}` | {key} | {here} |\n", flag.name, variable(flag.name))
+    // The one that etcd warns of, and does not read.
+    let variable = match variable(flag.name).as_str() {
+        "ETCD_VERSION" => "–".to_owned(),
+        name => format!("`{name}`"),
+    };
+    format!("| `--{}` | {default} | {variable} | {key} | {here} |\n", flag.name)
 }
 
 #[test]
