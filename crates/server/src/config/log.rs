@@ -131,9 +131,11 @@ fn outputs(names: &[String]) -> Result<Vec<LogOutput>, String> {
         return Err("multi logoutput for \"default\" is not supported yet".to_owned());
     }
     if names.len() > 1 && names.iter().any(|name| name == "systemd/journal") {
+        let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
         return Err(format!(
-            "running with systemd/journal but other '--log-outputs' values ({names:?}) are \
-             configured with 'default'; override 'default' value with something else"
+            "running with systemd/journal but other '--log-outputs' values ([{}]) are configured \
+             with 'default'; override 'default' value with something else",
+            quoted.join(" ")
         ));
     }
     if names.iter().any(|name| name == "/dev/null") {

@@ -276,7 +276,7 @@ fn recommend(flags: &Flags, notices: &mut Vec<Notice>) {
 /// One line for each flag that was set and does nothing.
 fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
     for name in flags.given().filter(|name| !speaks_for_itself(flags, name)) {
-        notices.extend(match table::find(name).map(|flag| flag.meaning) {
+        notices.extend(match table::of_key(name).map(|flag| flag.meaning) {
             Some(Meaning::Nothing(why)) => {
                 Some(Notice::info(name, &format!("accepted, without meaning here: {why}")))
             }

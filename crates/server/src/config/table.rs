@@ -4,7 +4,7 @@
 
 mod search;
 
-pub(crate) use search::{all, find, nearest};
+pub(crate) use search::{all, find, nearest, of_key};
 
 use super::value::Kind::{self, *};
 
@@ -55,9 +55,17 @@ const ROTATION_DEFAULT: &str =
 /// The file that takes the place of all other settings; etcd's usage text shows it apart.
 pub(crate) const CONFIG_FILE: &str = "config-file";
 
-/// The names of clients that may come in: in etcd a key of the file's section and no flag.
-pub(crate) const ALLOWED_CN: &Flag =
-    &used("client-transport-security.allowed-cn", List, "", "Only clients of these common names.");
+/// The names of clients that may come in.
+pub(crate) const ALLOWED_CN: &str = "client-transport-security.allowed-cn";
+
+/// What in etcd are keys of the file and no flags.
+pub(crate) const FILE_ONLY: &[Flag] = &[
+    used(ALLOWED_CN, List, "", "Only clients of these common names."),
+    none("discovery-config.client.auth.token", Text, "", NO_DISCOVERY),
+    none("discovery-config.client.max-request-bytes", Int, "0", NO_DISCOVERY),
+    none("discovery-config.client.max-recv-bytes", Int, "0", NO_DISCOVERY),
+    none("discovery-config.client.secure.server-name", Text, "", NO_DISCOVERY),
+];
 
 /// All flags under the headings that `--help` shows.
 pub(crate) const SECTIONS: &[(&str, &[Flag])] = &[
@@ -161,7 +169,7 @@ const CLUSTERING: &[Flag] = &[
     used(
         "initial-cluster",
         Text,
-        "",
+        "default=http://localhost:2380",
         "The members at the beginning; one, with the embedded journal.",
     ),
     used(

@@ -2,6 +2,7 @@
 //! service answers, and every refusal to the byte.
 
 mod caller;
+mod collector;
 mod gone;
 mod kv;
 mod lease;

@@ -1,6 +1,6 @@
 //! Finding a flag in the table, also one that was not quite meant.
 
-use super::{Flag, SECTIONS};
+use super::{FILE_ONLY, Flag, SECTIONS};
 
 /// All flags of the table.
 pub(crate) fn all() -> impl Iterator<Item = &'static Flag> {
@@ -10,6 +10,11 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Flag> {
 /// The flag of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Flag> {
     all().find(|flag| flag.name == name)
+}
+
+/// The flag of this name, or what is set by a key of the file alone.
+pub(crate) fn of_key(name: &str) -> Option<&'static Flag> {
+    find(name).or_else(|| FILE_ONLY.iter().find(|flag| flag.name == name))
 }
 
 /// The known name that an unknown one most likely meant.

@@ -34,8 +34,10 @@ fn page() -> String {
         text += "| flag | default | environment | config file | here |\n|---|---|---|---|---|\n";
         flags.iter().for_each(|flag| text += &row(flag));
     }
-    text += "\nOf the file alone, as in etcd: `client-transport-security.allowed-cn` (honoured), the \
-             common names that clients may have.\n";
+    text += "\n## Keys of the file without a flag\n\n| key | here |\n|---|---|\n";
+    for flag in table::FILE_ONLY {
+        writeln!(text, "| `{}` | {} |", flag.name, here(flag)).unwrap();
+    }
     text += "\n## Feature gates\n\n| gate | default | here: accepted |\n|---|---|---|\n";
     for gate in GATES {
         writeln!(text, "| `{}` | {} | {} |", gate.name, gate.default, gate.here).unwrap();
@@ -53,19 +55,22 @@ fn row(flag: &Flag) -> String {
         default => format!("`{default}`"),
     };
     let key = file::key_of(flag.name).map_or_else(|| "–".to_owned(), |key| format!("`{key}`"));
+    // The one that etcd warns of, and does not read.
+    let variable = match variable(flag.name).as_str() {
+        "ETCD_VERSION" => "–".to_owned(),
+        name => format!("`{name}`"),
+    };
+    format!("| `--{}` | {default} | {variable} | {key} | {} |\n", flag.name, here(flag))
+}
+
+fn here(flag: &Flag) -> String {
     let here = match flag.meaning {
         Meaning::Used(what) => format!("**honoured.** {what}"),
         Meaning::Nothing(why) => format!("**accepted**: {why}"),
         Meaning::Refused(why) => format!("**refused**: {why}"),
         Meaning::Later(what) => format!("**later**: {what}"),
     };
-    let here = here.replace('|', "\\|");
-    // The one that etcd warns of, and does not read.
-    let variable = match variable(flag.name).as_str() {
-        "ETCD_VERSION" => "–".to_owned(),
-        name => format!("`{name}`"),
-    };
-    format!("| `--{}` | {default} | {variable} | {key} | {here} |\n", flag.name)
+    here.replace('|', "\\|")
 }
 
 #[test]
