@@ -1,6 +1,6 @@
 #!/bin/sh
 # Judges target/release/meridian beside a real etcd: the judges themselves, the differential run,
-# the official client, the kill harness. Stops at the first that fails. REQUESTS, ROUNDS and
+# the official client, the flags, the kill harness. Stops at the first that fails. REQUESTS, ROUNDS and
 # SEED change how much; the seed is printed.
 set -eu
 cd "$(dirname "$0")"
@@ -24,5 +24,7 @@ echo "== the official client and etcdctl"
 STORE=meridian go test -buildvcs=false -count=1 ./client
 echo "== metrics and health pages"
 bin/metrics -etcd "$etcd" -meridian "$meridian"
+echo "== flags"
+(cd tools && go run -buildvcs=false ./flags)
 echo "== kill -9"
 bin/kill -seed "$seed" -rounds "${ROUNDS:-100}" -server "$meridian"

@@ -101,6 +101,9 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
     let services = Services::new(engine.clone(), identity(config, ids), limits(config), metrics);
     let access = Access::new(&config.host_whitelist, &config.cors);
     let access = access.with_profiles(config.enable_pprof);
+    if config.enable_pprof {
+        tracing::info!(path = "/debug/pprof", "pprof is enabled");
+    }
     let parts = Parts { services, settings: settings(config), access, drain: DRAIN };
     Ok(Member { engine, tasks, parts, listeners, exporter })
 }

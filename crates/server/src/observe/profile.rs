@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
@@ -22,6 +23,28 @@ const UNWALKABLE: &[&str] = &["libc", "libgcc", "pthread", "vdso"];
 pub struct Profiling {
     guard: ProfilerGuard<'static>,
     began: SystemTime,
+    _turn: Turn,
+}
+
+/// Whether a profile is being taken.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The right to take one: whoever came first has it, also while the beginning takes its time.
+struct Turn;
+
+impl Turn {
+    fn take() -> Result<Self, String> {
+        if TAKEN.swap(true, Ordering::AcqRel) {
+            return Err("cpu profiling already in use".to_owned());
+        }
+        Ok(Self)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        TAKEN.store(false, Ordering::Release);
+    }
 }
 
 impl Profiling {
@@ -30,12 +53,15 @@ impl Profiling {
     /// # Errors
     /// When another is being taken.
     pub fn begin() -> Result<Self, String> {
+        let turn = Turn::take()?;
         let builder = ProfilerGuardBuilder::default().frequency(FREQUENCY).blocklist(UNWALKABLE);
         let guard = builder.build().map_err(|error| match error {
-            pprof::Error::Running => "cpu profiling already in use".to_owned(),
+            pprof::Error::CreatingError => {
+                format!("{error}: samples need a folder for temporary files (TMPDIR)")
+            }
             other => other.to_string(),
         })?;
-        Ok(Self { guard, began: SystemTime::now() })
+        Ok(Self { guard, began: SystemTime::now(), _turn: turn })
     }
 
     /// Ends it; what was seen, compressed. Finding the names takes a while.

@@ -74,7 +74,8 @@ impl Write for RotatingFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let length = line.len() as u64;
         if self.size > 0 && self.size + length > self.rotation.max_bytes {
-            self.rotate()?;
+            // Where it cannot be put aside it goes on growing: that loses nothing.
+            self.rotate().unwrap_or(());
         }
         let written = self.file.write(line)?;
         self.size += written as u64;

@@ -12,6 +12,7 @@ mod pages;
 mod pings;
 mod pitfalls;
 mod profiles;
+mod slow;
 mod spans;
 mod stream;
 mod support;

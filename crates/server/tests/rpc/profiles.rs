@@ -56,7 +56,8 @@ async fn a_profile_shows_who_was_busy() {
         tokio::join!(page(&server, "/debug/pprof/profile?seconds=2"), second);
     enough.store(true, Relaxed);
     busy.join().unwrap();
-    assert!(head.starts_with("HTTP/1.1 200") && head.contains("octet-stream"), "{head}");
+    let shown = String::from_utf8_lossy(&body[..body.len().min(200)]);
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("octet-stream"), "{head} {shown}");
     assert!(refused.starts_with("HTTP/1.1 500"), "{refused}");
     let why = String::from_utf8(why).unwrap();
     assert_eq!(why, "Could not enable CPU profiling: cpu profiling already in use\n");
