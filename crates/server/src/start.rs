@@ -68,6 +68,9 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         )));
     }
     let bound = listen::bind_all(config)?;
+    if config.enable_pprof {
+        tracing::info!(path = "/debug/pprof", "pprof is enabled");
+    }
     let ids = open_directory(config)?;
     // With --auto-tls it writes into the directory, which is ours only now.
     let listeners = listen::furnish(config, bound)?;
@@ -99,11 +102,8 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
     };
     let (engine, tasks) = Engine::open(engine).await.map_err(|e| StartError(e.to_string()))?;
     let services = Services::new(engine.clone(), identity(config, ids), limits(config), metrics);
-    let access = Access::new(&config.host_whitelist, &config.cors);
-    let access = access.with_profiles(config.enable_pprof);
-    if config.enable_pprof {
-        tracing::info!(path = "/debug/pprof", "pprof is enabled");
-    }
+    let access =
+        Access::new(&config.host_whitelist, &config.cors).with_profiles(config.enable_pprof);
     let parts = Parts { services, settings: settings(config), access, drain: DRAIN };
     Ok(Member { engine, tasks, parts, listeners, exporter })
 }

@@ -111,14 +111,6 @@ pub struct Config {
     pub host_whitelist: Vec<String>,
     /// Sites whose scripts may read pages; `*` is any.
     pub cors: Vec<String>,
-    /// Listen with SO_REUSEPORT.
-    pub socket_reuse_port: bool,
-    /// `--metrics extensive`: the duration of every call is measured.
-    pub metrics_extensive: bool,
-    /// Applying and reading that takes longer is logged.
-    pub warning_apply_duration: Duration,
-    /// Requests that take longer are logged.
-    pub warning_unary_request_duration: Duration,
     /// Profiles are taken for who asks.
     pub enable_pprof: bool,
     /// Calls are followed for traces.
@@ -127,6 +119,14 @@ pub struct Config {
     pub memory_mlock: bool,
     /// Nothing is synced.
     pub unsafe_no_fsync: bool,
+    /// Listen with SO_REUSEPORT.
+    pub socket_reuse_port: bool,
+    /// `--metrics extensive`: the duration of every call is measured.
+    pub metrics_extensive: bool,
+    /// Applying and reading that takes longer is logged.
+    pub warning_apply_duration: Duration,
+    /// Requests that take longer are logged.
+    pub warning_unary_request_duration: Duration,
     /// TLS towards clients; there, if any listener asks for it.
     pub tls: Option<Tls>,
 }

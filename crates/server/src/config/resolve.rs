@@ -82,6 +82,11 @@ fn build(
             .unwrap_or(UNSET_MIN_TIME),
         host_whitelist: flags.list("host-whitelist"),
         cors: flags.list("cors"),
+        // As in etcd, the level alone is enough.
+        enable_pprof: flags.switch("enable-pprof") || flags.text("log-level") == "debug",
+        tracing: Tracing::resolve(flags)?,
+        memory_mlock: flags.switch("memory-mlock"),
+        unsafe_no_fsync: flags.switch("unsafe-no-fsync"),
         socket_reuse_port: flags.switch("socket-reuse-port"),
         metrics_extensive: flags.text("metrics") == "extensive",
         // As in etcd, zero and less log every request.
@@ -89,11 +94,6 @@ fn build(
         warning_unary_request_duration: flags
             .positive("warning-unary-request-duration")
             .unwrap_or_default(),
-        // As in etcd, the level alone is enough.
-        enable_pprof: flags.switch("enable-pprof") || flags.text("log-level") == "debug",
-        tracing: Tracing::resolve(flags)?,
-        memory_mlock: flags.switch("memory-mlock"),
-        unsafe_no_fsync: flags.switch("unsafe-no-fsync"),
         tls: None,
     })
 }

@@ -50,13 +50,13 @@ impl Pages {
             "/health" | "/version" | "/livez" | "/readyz" if *method != Method::GET => {
                 not_allowed()
             }
+            _ if self.access.profiles && path.starts_with(profiles::FOLDER) => {
+                profiles::profiles(method, &path[profiles::FOLDER.len()..], &query).await
+            }
             "/health" => health::health(&self.services, &query).await,
             "/version" => page(StatusCode::OK, JSON, version()),
             "/metrics" => page(StatusCode::OK, METRICS, gauges::metrics(&self.services)),
             "/debug/vars" => page(StatusCode::OK, "application/json; charset=utf-8", self.vars()),
-            _ if self.access.profiles && path.starts_with(profiles::FOLDER) => {
-                profiles::profiles(method, &path[profiles::FOLDER.len()..], &query).await
-            }
             _ if path.starts_with("/v3/") || path.starts_with("/v3beta/") => later(),
             _ => match health::find(path) {
                 Some(_) if *method != Method::GET => not_allowed(),

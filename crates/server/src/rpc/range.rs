@@ -12,7 +12,7 @@ use state::{RangePage, RangeQuery, Refusal, Revision, Sort, SortOrder, SortTarge
 use super::encode::{Part, range_reply};
 use super::{Services, decode, status, translate};
 use crate::grpc::{Code, Messages, Payload, Status};
-use crate::observe::{request, spans};
+use crate::observe::request;
 use crate::wire::etcdserverpb as pb;
 use pb::ResponseHeader as Header;
 
@@ -68,7 +68,7 @@ impl Services {
         response: impl FnOnce() -> String,
     ) {
         let took = began.elapsed();
-        if let Some(span) = spans::current() {
+        if let Some(span) = crate::observe::spans::current() {
             span.steps_around("decode", began, "read");
         }
         let store = &self.metrics.store;
