@@ -14,6 +14,9 @@ const BYTES: &str = "application/octet-stream";
 /// Where it is not said how long, as in Go.
 const DEFAULT_SECONDS: u64 = 30;
 const MOST_SECONDS: u64 = 600;
+/// Flags whose values may hold a password.
+const SECRETS: [&str; 3] = ["journal", "discovery-user", "discovery-password"];
+const HIDDEN: &str = "...";
 
 /// Pages of Go's runtime, and where to look instead.
 const ABSENT: [(&str, &str); 9] = [
@@ -34,14 +37,30 @@ pub(super) async fn profiles(method: &Method, name: &str, query: &Query<'_>) -> 
         "" => page(StatusCode::OK, "text/html; charset=utf-8", index()),
         "profile" if *method == Method::GET || *method == Method::POST => profile(query).await,
         "cmdline" => {
-            let words: Vec<String> = std::env::args().collect();
-            unsniffed(page(StatusCode::OK, PLAIN, words.join("\0")))
+            unsniffed(page(StatusCode::OK, PLAIN, without_secrets(std::env::args()).join("\0")))
         }
         _ => match ABSENT.iter().find(|(absent, _)| *absent == name) {
             Some((_, why)) => error(StatusCode::NOT_IMPLEMENTED, why),
             None => error(StatusCode::NOT_FOUND, "Unknown profile"),
         },
     }
+}
+
+/// The arguments of the process, but not what nobody else is to know.
+fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut secret_follows = false;
+    let hide = |word: String| {
+        if std::mem::take(&mut secret_follows) {
+            return HIDDEN.to_owned();
+        }
+        let (flag, value) = word.split_once('=').map_or((&*word, None), |(f, v)| (f, Some(v)));
+        if !SECRETS.contains(&flag.trim_start_matches('-')) {
+            return word;
+        }
+        secret_follows = value.is_none();
+        value.map_or_else(|| flag.to_owned(), |_| format!("{flag}={HIDDEN}"))
+    };
+    words.map(hide).collect()
 }
 
 async fn profile(query: &Query<'_>) -> Response<Bytes> {
@@ -92,4 +111,16 @@ fn index() -> String {
         text += &format!("{name}: {why}<br>\n");
     }
     text + "</body>\n</html>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn passwords_are_not_shown() {
+        let args =
+            ["etcd", "--name=a", "--journal=x://u:p@h", "-discovery-password", "p", "--x", "y"];
+        let shown = super::without_secrets(args.into_iter().map(str::to_owned));
+        let want = ["etcd", "--name=a", "--journal=...", "-discovery-password", "...", "--x", "y"];
+        assert_eq!(shown, want);
+    }
 }

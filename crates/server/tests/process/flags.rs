@@ -109,3 +109,21 @@ async fn the_last_spans_are_told_before_the_end() {
     let spans = &request.resource_spans[0].scope_spans[0].spans;
     assert_eq!(spans[0].name, "etcdserverpb.KV/Put");
 }
+
+#[tokio::test]
+async fn two_may_share_a_port_if_both_are_told_to() {
+    let address = free_address();
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let shared = |dir: &tempfile::TempDir| {
+        let mut command = meridian(dir.path(), address);
+        command.arg("--socket-reuse-port");
+        Process::run(command, address)
+    };
+    let first = shared(&dirs[0]);
+    let second = shared(&dirs[1]);
+    drop(first);
+    second.client().await.put("k", "the one that is left answers").await;
+    let mut alone = meridian(dirs[0].path(), address);
+    alone.arg("--socket-reuse-port=false");
+    run(alone).said(1, &["cannot listen on", "stop what listens there"]);
+}
