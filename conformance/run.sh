@@ -1,6 +1,6 @@
 #!/bin/sh
 # Judges target/release/meridian beside a real etcd: the judges themselves, the differential run,
-# the official client, snapshots, the kill harness. Stops at the first that fails. REQUESTS, ROUNDS and
+# the official client, snapshots, flags, the kill harness. Stops at the first that fails. REQUESTS, ROUNDS and
 # SEED change how much; the seed is printed.
 set -eu
 cd "$(dirname "$0")"
@@ -26,5 +26,7 @@ echo "== metrics and health pages"
 bin/metrics -etcd "$etcd" -meridian "$meridian"
 echo "== snapshots"
 BIN=$(dirname "$etcd") snapshot/run.sh "$meridian" -seed "$seed"
+echo "== flags"
+(cd tools && go run -buildvcs=false ./flags)
 echo "== kill -9"
 bin/kill -seed "$seed" -rounds "${ROUNDS:-100}" -server "$meridian"

@@ -11,6 +11,7 @@ use state::{
 use tokio::sync::{oneshot, watch};
 
 use crate::archive::Archivist;
+use crate::course::{Course, Followed};
 use crate::fault::{Fault, OpenError};
 use crate::inbox::Inbox;
 use crate::lease::{LeaseClock, Renewal};
@@ -143,7 +144,7 @@ impl Engine {
     /// See [`Fault`]. When the future is dropped, a command that is not yet on its way to the journal is
     /// forgotten; one that is takes effect.
     pub async fn commit(&self, command: Command) -> Result<Outcome, Fault> {
-        let outcome = self.shared.inbox.push(command, self.shared.clock.monotonic())?;
+        let outcome = self.shared.inbox.push(command, self.shared.clock.monotonic(), None)?;
         outcome.await.unwrap_or_else(|_| Err(gone()))
     }
 
@@ -153,6 +154,20 @@ impl Engine {
     /// As [`Engine::commit`].
     pub async fn commit_own(&self, command: Command) -> Result<Outcome, Fault> {
         self.commit(self.shared.own(command)).await
+    }
+
+    /// As [`commit`](Self::commit), and tells when the command passed each of its stages, if it did.
+    pub async fn commit_followed(
+        &self,
+        command: Command,
+    ) -> (Result<Outcome, Fault>, Option<Course>) {
+        let followed = Arc::new(Followed::new());
+        let now = self.shared.clock.monotonic();
+        let outcome = match self.shared.inbox.push(command, now, Some(Arc::clone(&followed))) {
+            Ok(outcome) => outcome.await.unwrap_or_else(|_| Err(gone())),
+            Err(fault) => Err(fault),
+        };
+        (outcome, followed.get().copied())
     }
 
     /// Whether writes that cost `bytes` fit the quota. If not, raises the NOSPACE alarm.

@@ -4,6 +4,7 @@
 //! backlog, or on its way to the journal.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use state::{Command, Outcome, State};
 use tokio::sync::{Notify, oneshot};
 
+use crate::course::Followed;
 use crate::fault::Fault;
 
 /// How the sender of a command learns what it came to.
@@ -23,6 +25,8 @@ pub(crate) type Question = Box<dyn FnOnce(&State) + Send>;
 pub(crate) struct Waiter {
     pub(crate) reply: ReplyTo,
     pub(crate) since: Duration,
+    /// Where its course is noted, if somebody follows it.
+    pub(crate) followed: Option<Arc<Followed>>,
 }
 
 /// A command on its way. Without a waiter it is the writer's own, or nobody waits any more.
@@ -101,10 +105,11 @@ impl Inbox {
         &self,
         command: Command,
         now: Duration,
+        followed: Option<Arc<Followed>>,
     ) -> Result<oneshot::Receiver<Result<Outcome, Fault>>, Fault> {
         let size = command.size();
         let (reply, outcome) = oneshot::channel();
-        let waiter = Some(Waiter { reply, since: now });
+        let waiter = Some(Waiter { reply, since: now, followed });
         {
             let mut waiting = self.waiting.lock();
             if self.is_closed() {

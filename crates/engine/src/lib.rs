@@ -6,6 +6,7 @@ mod archive;
 mod backlog;
 mod clock;
 mod compactor;
+mod course;
 mod engine;
 mod entries;
 pub mod etcd;
@@ -25,6 +26,7 @@ pub mod watch;
 mod writer;
 
 pub use clock::{Clock, SystemClock};
+pub use course::Course;
 pub use engine::{Engine, LeaseStatus, Tasks, run};
 pub use fault::{Fault, OpenError};
 pub use observer::{Applied, Checkpointed, Observer};

@@ -213,6 +213,7 @@ impl Writer {
                     self.became_writer();
                 }
                 if let Some(waiter) = waiter {
+                    waiter.note_course(offer.since, self.learnt, &*self.shared.clock);
                     waiter.answer(Ok(outcome));
                 }
             }

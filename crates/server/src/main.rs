@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use server::config::{self, Config, Invocation, Notice};
 use server::ctl::restore;
@@ -13,6 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Fragmentation and the cost of a million small values decide memory and speed here; see ADR 0003.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// How long the last spans may take to their collector.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     match config::this_process() {
@@ -60,6 +64,17 @@ fn run(config: &Config, notices: &[Notice]) -> ExitCode {
     for notice in notices {
         notice.log();
     }
+    if config.memory_mlock
+        && let Err(error) = observe::process::lock_memory()
+    {
+        tracing::error!(
+            severity = "fatal",
+            %error,
+            "cannot keep memory from being swapped out; raise the limit of locked memory \
+             (RLIMIT_MEMLOCK, LimitMEMLOCK= of a unit), or start without --memory-mlock"
+        );
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = observe::process::raise_descriptor_limit() {
         tracing::warn!(%error, "cannot raise the limit of open files; clients may use it up");
     }
@@ -84,8 +99,9 @@ fn run(config: &Config, notices: &[Notice]) -> ExitCode {
 async fn member(config: &Config) -> Result<&'static str, String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
-    let Member { engine, tasks, parts, listeners } =
+    let Member { engine, tasks, parts, listeners, exporter } =
         start(config).await.map_err(|e| e.to_string())?;
+    let exporting = exporter.map(|exporter| tokio::spawn(exporter.run()));
     let (writer_ended, writer) = tokio::sync::oneshot::channel::<()>();
     let writing = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -120,6 +136,10 @@ async fn member(config: &Config) -> Result<&'static str, String> {
     }
     watches.abort();
     compactor.abort();
+    if let Some(exporting) = exporting {
+        // Nobody finishes a call any more; what a collector does not take by then is lost.
+        drop(tokio::time::timeout(LAST_SPANS, exporting).await);
+    }
     served.map_err(|error| error.to_string())?;
     why
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{Engine, Options, SystemClock, Tasks};
+use journal::file::{Disk, RealDisk, UnsyncedDisk};
 use journal::{FileJournal, FileOptions};
 use state::MemberId;
 
@@ -17,6 +18,7 @@ use crate::config::{AutoCompaction, Config, Identity as Ids, InitialClusterState
 use crate::grpc;
 use crate::http::Access;
 use crate::observe::metrics::Settings;
+use crate::observe::spans::{Exporter, Spans};
 use crate::observe::store::StoreMetrics;
 use crate::rpc::{self, Authentication, Identity, Limits, Services};
 use crate::security::{Passwords, Tokens};
@@ -51,6 +53,8 @@ pub struct Member {
     pub parts: Parts,
     /// Where.
     pub listeners: Vec<Listener>,
+    /// What tells of the calls that are followed, if any are; to be polled.
+    pub exporter: Option<Exporter>,
 }
 
 /// Opens everything that `config` names, in the order in which a mistake does least harm.
@@ -66,18 +70,26 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
     }
     let authentication = authentication(config)?;
     let bound = listen::bind_all(config)?;
+    if config.enable_pprof {
+        tracing::info!(path = "/debug/pprof", "pprof is enabled");
+    }
     let ids = open_directory(config)?;
     // With --auto-tls it writes into the directory, which is ours only now.
     let listeners = listen::furnish(config, bound)?;
-    let metrics = Arc::new(Services::metrics(observed(config)));
+    let mut metrics = Services::metrics(observed(config));
+    let (spans, exporter) = config.tracing.as_ref().map(Spans::new).unzip();
+    metrics.spans = spans;
+    let metrics = Arc::new(metrics);
     let store = Arc::clone(&metrics.store);
     let options = FileOptions {
         on_fault: Arc::new(journal_failed),
         on_flush: Arc::new(move |flush| store.flushed(flush)),
         ..FileOptions::default()
     };
-    let (journal, opening) =
-        FileJournal::open(&config.data_dir, options).map_err(|e| StartError(e.to_string()))?;
+    let disk: Arc<dyn Disk> =
+        if config.unsafe_no_fsync { Arc::new(UnsyncedDisk) } else { Arc::new(RealDisk) };
+    let (journal, opening) = FileJournal::open_on(disk, &config.data_dir, options)
+        .map_err(|e| StartError(e.to_string()))?;
     if let Some(cut) = &opening.cut {
         tracing::warn!(?cut, "a torn tail of the journal was cut; nothing acknowledged was in it");
     }
@@ -99,10 +111,11 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         snapshots: rpc::Snapshots::default(),
         authentication,
     });
-    let access = Access::new(&config.host_whitelist, &config.cors);
+    let access =
+        Access::new(&config.host_whitelist, &config.cors).with_profiles(config.enable_pprof);
     let gateway = config.enable_grpc_gateway;
     let parts = Parts { services, settings: settings(config), access, gateway, drain: DRAIN };
-    Ok(Member { engine, tasks, parts, listeners })
+    Ok(Member { engine, tasks, parts, listeners, exporter })
 }
 
 /// A failed sync is never tried again: what the system could not write may be gone from its cache, and
@@ -220,6 +233,7 @@ fn settings(config: &Config) -> grpc::Settings {
         max_concurrent_streams: config.max_concurrent_streams,
         ..grpc::Settings::default()
     };
+    settings.pings_apart = Some(config.grpc_keepalive_min_time);
     settings.keepalive_interval = config.grpc_keepalive.map(|keepalive| keepalive.interval);
     if let Some(keepalive) = config.grpc_keepalive {
         settings.keepalive_timeout = keepalive.timeout;

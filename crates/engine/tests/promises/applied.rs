@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::Options;
 
-use crate::support::{Gauge, Node, put, reopen};
+use crate::support::{Gauge, Node, put, reopen, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn applied_never_runs_ahead_of_durable() {
@@ -50,4 +50,27 @@ async fn applied_never_runs_ahead_of_durable() {
     tokio::time::sleep(Duration::from_millis(5)).await;
     node.stop().await;
     assert!(looker.join().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn the_course_of_a_command_is_told_in_its_order() {
+    let gauge = Arc::new(Gauge::memory());
+    let node = Node::start(Arc::<Gauge>::clone(&gauge), Options::default()).await;
+    let second = Duration::from_secs(1);
+    node.clock.go(second);
+    gauge.stuck.send_replace(true);
+    let engine = node.engine.clone();
+    let following = tokio::spawn(async move { engine.commit_followed(put("k", "v")).await });
+    until("it is offered", || gauge.under_way.load(Ordering::SeqCst) == 1).await;
+    node.clock.go(second * 3);
+    gauge.stuck.send_replace(false);
+    let (outcome, course) = following.await.unwrap();
+    assert_eq!(outcome.unwrap().revision.0, 2);
+    let course = course.expect("it was applied");
+    assert_eq!((course.queued, course.offered), (second, second));
+    assert_eq!((course.durable, course.applied), (second * 4, second * 4));
+    let engine = node.engine.clone();
+    node.stop().await;
+    let (outcome, course) = engine.commit_followed(put("k", "v")).await;
+    assert!(outcome.is_err() && course.is_none());
 }

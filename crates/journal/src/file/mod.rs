@@ -15,6 +15,7 @@ mod recent;
 mod recovery;
 mod segment;
 mod spare;
+mod unsynced;
 mod writer;
 
 use std::collections::VecDeque;
@@ -34,6 +35,7 @@ pub use disk::{Disk, DiskFile, Lock};
 pub use flush::{Flush, OnFlush};
 pub use real::RealDisk;
 pub use recovery::Cut;
+pub use unsynced::UnsyncedDisk;
 
 use layout::Layout;
 use queue::{Offer, Queue, Request, Turned};

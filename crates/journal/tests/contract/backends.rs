@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use journal::faulty::Odds;
+use journal::file::{Disk, RealDisk, UnsyncedDisk};
 use journal::{Faulty, FileJournal, FileOptions, Journal, MemoryJournal};
 
 use crate::suite::{self, Log};
@@ -29,6 +30,7 @@ macro_rules! contract {
 
 contract!(memory, Memory::default());
 contract!(file, File::new(None));
+contract!(unsynced_file, File::on(Arc::new(UnsyncedDisk), None));
 contract!(faulty_memory, FaultyMemory::default());
 contract!(faulty_file, File::new(Some(7)));
 
@@ -74,6 +76,7 @@ const SEGMENT: u64 = 8192;
 
 /// A log in files; with a seed, behind faults.
 struct File {
+    disk: Arc<dyn Disk>,
     seed: Option<u64>,
     journal: Option<Arc<dyn Journal>>,
     dir: tempfile::TempDir,
@@ -81,8 +84,12 @@ struct File {
 
 impl File {
     fn new(seed: Option<u64>) -> Self {
+        Self::on(Arc::new(RealDisk), seed)
+    }
+
+    fn on(disk: Arc<dyn Disk>, seed: Option<u64>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut file = Self { seed, journal: None, dir };
+        let mut file = Self { disk, seed, journal: None, dir };
         file.reopen();
         file
     }
@@ -99,7 +106,9 @@ impl Log for File {
             assert_eq!(Arc::strong_count(&journal), 1, "an opener was kept");
         }
         let options = FileOptions { segment_bytes: SEGMENT, ..FileOptions::default() };
-        let (journal, opening) = FileJournal::open(self.dir.path(), options).expect("open");
+        let disk = Arc::clone(&self.disk);
+        let opened = FileJournal::open_on(disk, self.dir.path(), options);
+        let (journal, opening) = opened.expect("open");
         assert_eq!(opening.cut, None);
         self.journal = Some(match self.seed {
             None => Arc::new(journal),

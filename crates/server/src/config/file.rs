@@ -21,7 +21,7 @@ const NESTED: &[(&str, &str)] = &[
     ("client-transport-security.client-cert-auth", "client-cert-auth"),
     ("client-transport-security.trusted-ca-file", "trusted-ca-file"),
     ("client-transport-security.auto-tls", "auto-tls"),
-    ("client-transport-security.allowed-cn", table::ALLOWED_CN.name),
+    ("client-transport-security.allowed-cn", table::ALLOWED_CN),
     ("client-transport-security.allowed-hostname", "client-cert-allowed-hostname"),
     ("peer-transport-security.cert-file", "peer-cert-file"),
     ("peer-transport-security.key-file", "peer-key-file"),
@@ -51,6 +51,10 @@ const NESTED: &[(&str, &str)] = &[
     ),
     ("discovery-config.client.auth.username", "discovery-user"),
     ("discovery-config.client.auth.password", "discovery-password"),
+    ("discovery-config.client.auth.token", "discovery-config.client.auth.token"),
+    ("discovery-config.client.max-request-bytes", "discovery-config.client.max-request-bytes"),
+    ("discovery-config.client.max-recv-bytes", "discovery-config.client.max-recv-bytes"),
+    ("discovery-config.client.secure.server-name", "discovery-config.client.secure.server-name"),
 ];
 
 /// Flags that etcd reads from the command line only, not as a key at the top of the file.
@@ -103,11 +107,18 @@ fn read_key(
     Ok(())
 }
 
+/// The key that sets a flag, sections and all, if any does.
+#[cfg(test)]
+pub(crate) fn key_of(name: &str) -> Option<String> {
+    let nested = NESTED.iter().find(|(_, flag)| *flag == name).map(|(key, _)| *key);
+    nested.or_else(|| target(name).map(|flag| flag.name)).map(str::to_owned)
+}
+
 /// The flag that a key sets. Letters match in either case, as they do for etcd's decoder.
-fn target(path: &str) -> Option<&'static Flag> {
+pub(crate) fn target(path: &str) -> Option<&'static Flag> {
     let path = path.to_ascii_lowercase();
     if let Some((_, name)) = NESTED.iter().find(|(nested, _)| *nested == path) {
-        return table::find(name).or(Some(table::ALLOWED_CN).filter(|flag| flag.name == *name));
+        return table::of_key(name);
     }
     let elsewhere = COMMAND_LINE_ONLY.contains(&path.as_str())
         || NESTED.iter().any(|(_, name)| *name == path)

@@ -121,7 +121,7 @@ fn from_file_alone(
     path: &Path,
     read: impl FnOnce(&Path) -> io::Result<String>,
 ) -> Result<Flags, String> {
-    let text = read(path).map_err(|why| format!("open {}: {why}", path.display()))?;
+    let text = read(path).map_err(|why| format!("open {}: {}", path.display(), in_words(&why)))?;
     let mut flags = file::read(path, &text)?;
     let on_the_line = typed.forget("journal");
     let in_env = environment::lookup(env, "journal");
@@ -148,4 +148,13 @@ fn from_file_alone(
     }
     flags.note(Notice::info(&path.display().to_string(), &said));
     Ok(flags)
+}
+
+/// What the system says of a file, as Go puts it.
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::flags::Flags;
 use super::notice::Notice;
+use super::rotation::Rotation;
 
 /// How grave a line must be to be written, in etcd's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,8 @@ pub enum LogOutput {
     Stderr,
     /// Standard output.
     Stdout,
+    /// systemd's journal.
+    Journal,
     /// The end of a file.
     File(PathBuf),
 }
@@ -53,11 +56,14 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Places, each once.
     pub outputs: Vec<LogOutput>,
+    /// Files are put aside when they have grown.
+    pub rotation: Option<Rotation>,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { level: LogLevel::Info, format: LogFormat::Json, outputs: vec![LogOutput::Stderr] }
+        let outputs = vec![LogOutput::Stderr];
+        Self { level: LogLevel::Info, format: LogFormat::Json, outputs, rotation: None }
     }
 }
 
@@ -113,14 +119,24 @@ impl LogSettings {
                 return Err(format!("unknown log format: {other}, supported values json, console"));
             }
         };
-        let outputs = outputs(&flags.list("log-outputs"), notices)?;
-        Ok(Self { level, format, outputs })
+        let names = flags.list("log-outputs");
+        let outputs = outputs(&names)?;
+        let rotation = Rotation::resolve(flags, &names, notices)?;
+        Ok(Self { level, format, outputs, rotation })
     }
 }
 
-fn outputs(names: &[String], notices: &mut Vec<Notice>) -> Result<Vec<LogOutput>, String> {
+fn outputs(names: &[String]) -> Result<Vec<LogOutput>, String> {
     if names.len() > 1 && names.iter().any(|name| name == "default") {
         return Err("multi logoutput for \"default\" is not supported yet".to_owned());
+    }
+    if names.len() > 1 && names.iter().any(|name| name == "systemd/journal") {
+        let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+        return Err(format!(
+            "running with systemd/journal but other '--log-outputs' values ([{}]) are configured \
+             with 'default'; override 'default' value with something else",
+            quoted.join(" ")
+        ));
     }
     if names.iter().any(|name| name == "/dev/null") {
         return Ok(Vec::new());
@@ -130,11 +146,7 @@ fn outputs(names: &[String], notices: &mut Vec<Notice>) -> Result<Vec<LogOutput>
         .map(|name| match name.as_str() {
             "default" | "stderr" => LogOutput::Stderr,
             "stdout" => LogOutput::Stdout,
-            "systemd/journal" => {
-                let text = "lines go to stderr, which systemd takes into its journal";
-                notices.push(Notice::info("log-outputs", text));
-                LogOutput::Stderr
-            }
+            "systemd/journal" => LogOutput::Journal,
             path => LogOutput::File(PathBuf::from(path)),
         })
         .collect();

@@ -61,7 +61,8 @@ pub(crate) fn restored_identity(arguments: &[String]) -> Result<Identity, String
 fn check_discovery(flags: &Flags) -> Result<(), String> {
     let given = |name: &str| !flags.text(name).is_empty();
     let endpoints = flags.list("discovery-endpoints");
-    let ways = [given("initial-cluster"), given("discovery-srv"), !endpoints.is_empty()];
+    let members = flags.is_set("initial-cluster") && given("initial-cluster");
+    let ways = [members, given("discovery-srv"), !endpoints.is_empty()];
     if ways.iter().filter(|way| **way).count() > 1 {
         return Err("multiple discovery or bootstrap flags are set. Choose one of \
                     \"initial-cluster\", \"discovery-endpoints\" or \"discovery-srv\""

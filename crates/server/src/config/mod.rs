@@ -19,11 +19,13 @@ mod members;
 mod node;
 mod notice;
 mod resolve;
+mod rotation;
 mod suites;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tracing;
 mod url;
 mod value;
 
@@ -39,7 +41,9 @@ pub use log::{LogFormat, LogLevel, LogOutput, LogSettings};
 pub use members::InitialClusterState;
 pub(crate) use members::restored_identity;
 pub use notice::Notice;
+pub use rotation::Rotation;
 pub use tls::{AllowedClients, SelfSigned, Tls, TlsVersions};
+pub use tracing::Tracing;
 pub use url::{ListenAddress, Scheme, Url};
 
 /// A number of bytes.
@@ -104,12 +108,22 @@ pub struct Config {
     pub log: LogSettings,
     /// Pings to silent clients; `None` is none.
     pub grpc_keepalive: Option<KeepAlive>,
+    /// Between two pings of a client with calls open; who pings more often is let go.
+    pub grpc_keepalive_min_time: Duration,
     /// Names that pages are asked for in, where there is no TLS; `*` is any.
     pub host_whitelist: Vec<String>,
     /// Sites whose scripts may read pages; `*` is any.
     pub cors: Vec<String>,
     /// Whether JSON is answered under `/v3/`.
     pub enable_grpc_gateway: bool,
+    /// Profiles are taken for who asks.
+    pub enable_pprof: bool,
+    /// Calls are followed for traces.
+    pub tracing: Option<Tracing>,
+    /// All memory is kept from being swapped out.
+    pub memory_mlock: bool,
+    /// Nothing is synced.
+    pub unsafe_no_fsync: bool,
     /// Listen with SO_REUSEPORT.
     pub socket_reuse_port: bool,
     /// `--metrics extensive`: the duration of every call is measured.

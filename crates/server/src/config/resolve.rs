@@ -12,6 +12,7 @@ use super::members::Member;
 use super::notice::Notice;
 use super::table::{self, Meaning};
 use super::tls::{self, Tls};
+use super::tracing::Tracing;
 use super::url::Url;
 use super::{ByteSize, Config, KeepAlive, Listen, gates};
 
@@ -22,6 +23,12 @@ const RECOMMENDED_REQUEST: u64 = 10 << 20;
 const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 const DEFAULT_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
 const MAX_ELECTION_MS: u64 = 50_000;
+/// What grpc-go takes where etcd tells it nothing.
+const UNSET_MIN_TIME: Duration = Duration::from_secs(300);
+
+const NO_FSYNC: &str = "NOTHING IS SYNCED: when this machine loses its power or its system \
+                        crashes, acknowledged writes are lost and the data directory may be \
+                        unusable; for tests alone";
 
 /// Where the server listens: for clients, for HTTP clients, for metrics.
 type Listeners = [Vec<Listen>; 3];
@@ -73,9 +80,17 @@ fn build(
         min_lease_ttl_seconds,
         log,
         grpc_keepalive: keepalive(flags),
+        grpc_keepalive_min_time: flags
+            .positive("grpc-keepalive-min-time")
+            .unwrap_or(UNSET_MIN_TIME),
         host_whitelist: flags.list("host-whitelist"),
         cors: flags.list("cors"),
         enable_grpc_gateway: flags.switch("enable-grpc-gateway"),
+        // As in etcd, the level alone is enough.
+        enable_pprof: flags.switch("enable-pprof") || flags.text("log-level") == "debug",
+        tracing: Tracing::resolve(flags)?,
+        memory_mlock: flags.switch("memory-mlock"),
+        unsafe_no_fsync: flags.switch("unsafe-no-fsync"),
         socket_reuse_port: flags.switch("socket-reuse-port"),
         metrics_extensive: flags.text("metrics") == "extensive",
         // As in etcd, zero and less log every request.
@@ -253,19 +268,22 @@ fn recommend(flags: &Flags, notices: &mut Vec<Notice>) {
     if !["basic", "extensive"].contains(&flags.text("metrics").as_str()) {
         warn("metrics", "neither basic nor extensive: read as basic");
     }
+    if flags.switch("unsafe-no-fsync") {
+        warn("unsafe-no-fsync", NO_FSYNC);
+    }
 }
 
 /// One line for each flag that was set and does nothing.
 fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
     for name in flags.given().filter(|name| !speaks_for_itself(flags, name)) {
-        notices.extend(match table::find(name).map(|flag| flag.meaning) {
+        notices.extend(match table::of_key(name).map(|flag| flag.meaning) {
             Some(Meaning::Nothing(why)) => {
                 Some(Notice::info(name, &format!("accepted, without meaning here: {why}")))
             }
             Some(Meaning::Later(what)) => {
                 Some(Notice::info(name, &format!("accepted, not yet in effect: {what}")))
             }
-            Some(Meaning::Used(_)) | None => None,
+            Some(Meaning::Used(_) | Meaning::Refused(_)) | None => None,
         });
     }
     for gate in gates::GATES {

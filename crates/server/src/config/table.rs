@@ -2,6 +2,10 @@
 //! `--help`, the names of environment variables, the keys of the file and the "accepted" lines of
 //! the log all come from this table.
 
+mod search;
+
+pub(crate) use search::{all, find, nearest, of_key};
+
 use super::value::Kind::{self, *};
 
 /// One flag.
@@ -22,6 +26,8 @@ pub(crate) enum Meaning {
     Nothing(&'static str),
     /// Nothing yet, and what it will do.
     Later(&'static str),
+    /// The server does not start with it, and why.
+    Refused(&'static str),
 }
 
 const fn used(name: &'static str, kind: Kind, default: &'static str, text: &'static str) -> Flag {
@@ -33,6 +39,9 @@ const fn none(name: &'static str, kind: Kind, default: &'static str, why: &'stat
 const fn later(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Flag {
     Flag { name, kind, default, meaning: Meaning::Later(what) }
 }
+const fn refused(name: &'static str, kind: Kind, default: &'static str, why: &'static str) -> Flag {
+    Flag { name, kind, default, meaning: Meaning::Refused(why) }
+}
 
 const V2_STAGES: &[&str] = &["write-only", "write-only-skip-check", "write-only-drop-data", "gone"];
 const NO_RAFT: &str = "there is no Raft to tune";
@@ -42,14 +51,21 @@ const NO_DISCOVERY: &str = "the journal says where the cluster is; nothing is di
 const SPANS: &str = "export of traces";
 const ROTATION_DEFAULT: &str =
     r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#;
-const ROTATION: &str = "rotation of log files";
 
 /// The file that takes the place of all other settings; etcd's usage text shows it apart.
 pub(crate) const CONFIG_FILE: &str = "config-file";
 
-/// The names of clients that may come in: in etcd a key of the file's section and no flag.
-pub(crate) const ALLOWED_CN: &Flag =
-    &used("client-transport-security.allowed-cn", List, "", "Only clients of these common names.");
+/// The names of clients that may come in.
+pub(crate) const ALLOWED_CN: &str = "client-transport-security.allowed-cn";
+
+/// What in etcd are keys of the file and no flags.
+pub(crate) const FILE_ONLY: &[Flag] = &[
+    used(ALLOWED_CN, List, "", "Only clients of these common names."),
+    none("discovery-config.client.auth.token", Text, "", NO_DISCOVERY),
+    none("discovery-config.client.max-request-bytes", Int, "0", NO_DISCOVERY),
+    none("discovery-config.client.max-recv-bytes", Int, "0", NO_DISCOVERY),
+    none("discovery-config.client.secure.server-name", Text, "", NO_DISCOVERY),
+];
 
 /// All flags under the headings that `--help` shows.
 pub(crate) const SECTIONS: &[(&str, &[Flag])] = &[
@@ -94,7 +110,7 @@ const MEMBER: &[Flag] = &[
     used("listen-client-http-urls", Urls, "", "Where HTTP clients are served apart from gRPC."),
     none("max-snapshots", Uint, "5", "a checkpoint replaces the one before it"),
     none("max-wals", Uint, "5", "the journal is trimmed behind each checkpoint"),
-    none("memory-mlock", Bool, "false", NO_BOLT),
+    used("memory-mlock", Bool, "false", "Keep all memory from being swapped out."),
     used(
         "quota-backend-bytes",
         Int,
@@ -117,7 +133,12 @@ const MEMBER: &[Flag] = &[
         "4294967295",
         "Streams that one connection may have open.",
     ),
-    none("grpc-keepalive-min-time", Duration, "5s", "a client that pings often is not cut off"),
+    used(
+        "grpc-keepalive-min-time",
+        Duration,
+        "5s",
+        "Between two pings of a client; one that pings more often is let go.",
+    ),
     used(
         "grpc-keepalive-interval",
         Duration,
@@ -148,7 +169,7 @@ const CLUSTERING: &[Flag] = &[
     used(
         "initial-cluster",
         Text,
-        "",
+        "default=http://localhost:2380",
         "The members at the beginning; one, with the embedded journal.",
     ),
     used(
@@ -169,8 +190,8 @@ const CLUSTERING: &[Flag] = &[
         "http://localhost:2379",
         "What member lists show; required with --listen-client-urls.",
     ),
-    used("discovery-token", Text, "", "Refused: nothing is discovered."),
-    used("discovery-endpoints", Set, "", "Refused: nothing is discovered."),
+    refused("discovery-token", Text, "", NO_DISCOVERY),
+    refused("discovery-endpoints", Set, "", NO_DISCOVERY),
     none("discovery-dial-timeout", Duration, "2s", NO_DISCOVERY),
     none("discovery-request-timeout", Duration, "5s", NO_DISCOVERY),
     none("discovery-keepalive-time", Duration, "2s", NO_DISCOVERY),
@@ -183,8 +204,8 @@ const CLUSTERING: &[Flag] = &[
     none("discovery-user", Text, "", NO_DISCOVERY),
     none("discovery-password", Text, "", NO_DISCOVERY),
     none("discovery-fallback", OneOf(&["exit", "proxy"]), "exit", NO_DISCOVERY),
-    used("discovery-srv", Text, "", "Refused: nothing is discovered."),
-    used("discovery-srv-name", Text, "", "Refused: nothing is discovered."),
+    refused("discovery-srv", Text, "", NO_DISCOVERY),
+    refused("discovery-srv-name", Text, "", NO_DISCOVERY),
     none("strict-reconfig-check", Bool, "true", "members come and go without a quorum to lose"),
     none("pre-vote", Bool, "true", NO_RAFT),
     used(
@@ -269,7 +290,7 @@ const AUTHENTICATION: &[Flag] = &[
 ];
 
 const MONITORING: &[Flag] = &[
-    later("enable-pprof", Bool, "false", "profiles under /debug/pprof/"),
+    used("enable-pprof", Bool, "false", "Profiles under /debug/pprof/ on client URLs."),
     used("metrics", Text, "basic", "basic, or extensive: the duration of every gRPC call as well."),
     used(
         "listen-metrics-urls",
@@ -285,12 +306,17 @@ const LOGGING: &[Flag] = &[
         "log-outputs",
         Set,
         "default",
-        "stdout, stderr, default (stderr) or paths, comma-separated.",
+        "stdout, stderr, default (stderr), paths, comma-separated; or systemd/journal.",
     ),
     used("log-level", Text, "info", "debug, info, warn, error, dpanic, panic or fatal."),
     used("log-format", Text, "json", "json or console."),
-    later("enable-log-rotation", Bool, "false", ROTATION),
-    later("log-rotation-config-json", Text, ROTATION_DEFAULT, ROTATION),
+    used("enable-log-rotation", Bool, "false", "Put the one log file aside when it has grown."),
+    used(
+        "log-rotation-config-json",
+        Text,
+        ROTATION_DEFAULT,
+        "How: maxsize in MiB, maxage in days, maxbackups (0: no limit), compress with gzip.",
+    ),
     used(
         "warning-unary-request-duration",
         Duration,
@@ -300,11 +326,21 @@ const LOGGING: &[Flag] = &[
 ];
 
 const TRACING: &[Flag] = &[
-    later("enable-distributed-tracing", Bool, "false", SPANS),
-    later("distributed-tracing-address", Text, "localhost:4317", SPANS),
-    later("distributed-tracing-service-name", Text, "etcd", SPANS),
-    later("distributed-tracing-instance-id", Text, "", SPANS),
-    later("distributed-tracing-sampling-rate", Int, "0", SPANS),
+    used("enable-distributed-tracing", Bool, "false", "Tell an OpenTelemetry collector of calls."),
+    used(
+        "distributed-tracing-address",
+        Text,
+        "localhost:4317",
+        "The collector's host and port; OTLP over gRPC, without TLS.",
+    ),
+    used("distributed-tracing-service-name", Text, "etcd", "service.name of all members."),
+    used("distributed-tracing-instance-id", Text, "", "service.instance.id of this member."),
+    used(
+        "distributed-tracing-sampling-rate",
+        Int,
+        "0",
+        "How many of a million calls are followed beside those whose clients are.",
+    ),
 ];
 
 const FEATURES: &[Flag] = &[
@@ -337,7 +373,12 @@ const FEATURES: &[Flag] = &[
 
 const UNSAFE: &[Flag] = &[
     none("force-new-cluster", Bool, "false", "there are no other members to leave behind"),
-    none("unsafe-no-fsync", Bool, "false", "the journal is always synced"),
+    used(
+        "unsafe-no-fsync",
+        Bool,
+        "false",
+        "Never sync the journal: a crash of the system loses data.",
+    ),
 ];
 
 /// Accepted by etcd without effect since version 2; not shown by `--help`.
@@ -358,34 +399,3 @@ pub(crate) const LONG_GONE: &[&str] = &[
     "test.coverprofile",
     "test.outputdir",
 ];
-
-/// All flags of the table.
-pub(crate) fn all() -> impl Iterator<Item = &'static Flag> {
-    SECTIONS.iter().flat_map(|(_, flags)| flags.iter())
-}
-
-/// The flag of this name.
-pub(crate) fn find(name: &str) -> Option<&'static Flag> {
-    all().find(|flag| flag.name == name)
-}
-
-/// The known name that an unknown one most likely meant.
-pub(crate) fn nearest(name: &str) -> Option<&'static str> {
-    let close = |known: &&'static str| distance(name, known) <= 1 + name.len() / 4;
-    all().map(|flag| flag.name).filter(close).min_by_key(|known| distance(name, known))
-}
-
-/// Edit distance, by insertion, removal and replacement.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
-}

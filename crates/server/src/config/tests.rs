@@ -12,7 +12,12 @@ use super::{
     ListenAddress, LogFormat, LogLevel, LogOutput, Notice, from_process,
 };
 
+mod deployments;
+mod environment;
 mod files;
+mod names;
+mod observed;
+mod reference;
 mod tls;
 
 /// Runs `etcd` with these arguments and variables, and at most one file.
@@ -83,6 +88,9 @@ fn the_defaults_are_etcd_s() {
     assert!(!config.socket_reuse_port);
     assert_eq!(config.auth_token, AuthToken::Simple { ttl: Duration::from_secs(300) });
     assert_eq!(config.bcrypt_cost, 10);
+    assert_eq!(config.grpc_keepalive_min_time, Duration::from_secs(5));
+    assert!(!config.enable_pprof && !config.memory_mlock && !config.unsafe_no_fsync);
+    assert_eq!((config.tracing, config.log.rotation), (None, None));
 }
 
 #[test]
@@ -101,54 +109,6 @@ fn a_simple_token_s_life_is_given_in_seconds_and_zero_is_the_default() {
     for (given, seconds) in [("7", 7), ("0", 300)] {
         let (config, _) = served(run(&["--auth-token-ttl", given], &[], None));
         assert_eq!(config.auth_token, AuthToken::Simple { ttl: Duration::from_secs(seconds) });
-    }
-}
-
-/// The flags that etcd 3.7.1 defines, from a listing of its flag set.
-const ETCD_FLAGS: &str = "
-    advertise-client-urls auth-token auth-token-ttl auto-compaction-mode auto-compaction-retention
-    auto-tls backend-batch-interval backend-batch-limit backend-bbolt-freelist-type bcrypt-cost
-    bootstrap-defrag-threshold-megabytes cert-file cipher-suites client-cert-allowed-hostname
-    client-cert-auth client-cert-file client-crl-file client-key-file compact-hash-check-time
-    compaction-batch-limit compaction-sleep-interval config-file corrupt-check-time cors data-dir
-    discovery-cacert discovery-cert discovery-dial-timeout discovery-endpoints discovery-fallback
-    discovery-insecure-skip-tls-verify discovery-insecure-transport discovery-keepalive-time
-    discovery-keepalive-timeout discovery-key discovery-password discovery-request-timeout
-    discovery-srv discovery-srv-name discovery-token discovery-user distributed-tracing-address
-    distributed-tracing-instance-id distributed-tracing-sampling-rate
-    distributed-tracing-service-name downgrade-check-time election-timeout
-    enable-distributed-tracing enable-grpc-gateway enable-log-rotation enable-pprof feature-gates
-    force-new-cluster grpc-keepalive-interval grpc-keepalive-min-time grpc-keepalive-timeout
-    heartbeat-interval host-whitelist initial-advertise-peer-urls initial-cluster
-    initial-cluster-state initial-cluster-token initial-election-tick-advance key-file
-    listen-client-http-urls listen-client-urls listen-metrics-urls listen-peer-urls log-format
-    log-level log-outputs log-rotation-config-json logger max-concurrent-streams max-learners
-    max-request-bytes max-snapshots max-txn-ops max-wals memory-mlock metrics name peer-auto-tls
-    peer-cert-allowed-cn peer-cert-allowed-hostname peer-cert-file peer-client-cert-auth
-    peer-client-cert-file peer-client-key-file peer-crl-file peer-key-file
-    peer-skip-client-san-verification peer-trusted-ca-file pre-vote quota-backend-bytes
-    raft-read-timeout raft-write-timeout self-signed-cert-validity snapshot-catchup-entries
-    snapshot-count socket-reuse-address socket-reuse-port strict-reconfig-check tls-max-version
-    tls-min-version trusted-ca-file unsafe-no-fsync v2-deprecation version wal-dir
-    warning-apply-duration warning-unary-request-duration watch-progress-notify-interval";
-
-#[test]
-fn the_table_holds_every_flag_of_etcd_and_one_of_ours() {
-    let ours: Vec<&str> = table::all().map(|flag| flag.name).collect();
-    let set: BTreeSet<&str> = ours.iter().copied().collect();
-    assert_eq!(ours.len(), set.len(), "a name stands twice");
-    let etcd: BTreeSet<&str> = ETCD_FLAGS.split_whitespace().collect();
-    assert_eq!(set.difference(&etcd).collect::<Vec<_>>(), [&"journal"]);
-    assert_eq!(etcd.difference(&set).count(), 0);
-}
-
-#[test]
-fn every_default_of_the_table_can_be_typed() {
-    for flag in table::all() {
-        let value = flag.kind.parse(flag.default);
-        assert!(value.is_ok(), "{}: {value:?}", flag.name);
-        let (Meaning::Used(text) | Meaning::Nothing(text) | Meaning::Later(text)) = flag.meaning;
-        assert!(!text.is_empty());
     }
 }
 
@@ -249,81 +209,6 @@ fn help_and_version_are_printed_in_etcd_s_layout() {
 }
 
 #[test]
-fn the_environment_is_a_second_command_line() {
-    let env = [("ETCD_NAME", "a"), ("ETCD_DATA_DIR", "/d"), ("HOME", "/h"), ("ETCD_METRICS", "")];
-    let (config, notices) = served(run(&["--max-txn-ops=9"], &env, None));
-    assert_eq!((config.name.as_str(), config.max_txn_ops), ("a", 9));
-    assert_eq!(config.data_dir, PathBuf::from("/d"));
-    assert_eq!(about(&notices), ["ETCD_DATA_DIR", "ETCD_NAME"]);
-
-    let (_, notices) = served(run(
-        &["--data-dir=d"],
-        &[("ETCD_VERSION", "3"), ("ETCD_NOPE", "secret"), ("ETCDCTL_API", "3")],
-        None,
-    ));
-    assert_eq!(about(&notices), ["ETCD_NOPE", "ETCD_VERSION"]);
-    assert!(notices.iter().all(|n| n.is_warning && !n.text.contains("secret")));
-
-    for (key, value, message) in [
-        ("ETCD_NAME", "x", "conflicting environment variable ETCD_NAME is shadowed by"),
-        (
-            "ETCD_HEARTBEAT_INTERVAL",
-            "zz",
-            "invalid value \"zz\" for ETCD_HEARTBEAT_INTERVAL: parse error",
-        ),
-        (
-            "MERIDIAN_JOURNAL",
-            "postgres://u:secret@h",
-            "--journal=postgres comes with a later release",
-        ),
-    ] {
-        let (code, told) = refusal(run(&["--name=y"], &[(key, value)], None));
-        assert_eq!(code, 1);
-        assert!(told.starts_with(message), "{told}");
-        assert!(!told.contains("secret"));
-    }
-    let old = [("ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL", "5s")];
-    let interval = served(run(&[], &old, None)).0.watch_progress_notify_interval;
-    assert_eq!(interval, Duration::from_secs(5));
-    let (_, told) = refusal(run(&["--watch-progress-notify-interval=6s"], &old, None));
-    assert!(told.starts_with("conflicting environment variable"), "{told}");
-}
-
-#[test]
-fn experimental_spellings_mean_today_s_flags() {
-    let args = [
-        "--experimental-initial-corrupt-check=true",
-        "--experimental-watch-progress-notify-interval=5s",
-        "--experimental-warning-apply-duration",
-        "1s",
-        "--experimental-stop-grpc-service-on-defrag",
-        "--feature-gates=CompactHashCheck=true",
-        "--experimental-snapshot-catch-up-entries=7",
-    ];
-    let (config, notices) = served(run(&args, &[], None));
-    assert_eq!(config.watch_progress_notify_interval, Duration::from_secs(5));
-    let told = notices.iter().filter(|n| n.text.starts_with("accepted, "));
-    let told: Vec<&str> = told.map(|notice| notice.about.as_str()).collect();
-    assert_eq!(
-        told,
-        [
-            "snapshot-catchup-entries",
-            "feature-gates CompactHashCheck",
-            "feature-gates InitialCorruptCheck",
-            "feature-gates StopGRPCServiceOnDefrag",
-        ]
-    );
-    let old = notices.iter().filter(|n| n.about.starts_with("experimental-"));
-    assert_eq!(old.filter(|n| n.text.starts_with("removed in etcd 3.7; read as --")).count(), 5);
-    for alias in aliases::all() {
-        // Some want a value, or another gate beside them; none is unknown.
-        if let Invocation::Refuse { message, .. } = run(&[&format!("--{alias}")], &[], None) {
-            assert!(!message.contains("not defined"), "{message}");
-        }
-    }
-}
-
-#[test]
 fn addresses_are_resolved_and_each_bound_once() {
     let config = config(&[
         "--listen-client-urls=http://localhost:1,http://127.0.0.1:1,http://[::]:2,unix:///s",
@@ -370,9 +255,8 @@ fn told_of(arg: &str) -> Vec<Notice> {
 #[test]
 fn a_flag_that_does_nothing_is_told_once_with_what_it_comes_to() {
     for (arg, text) in [
-        ("--grpc-keepalive-min-time=1s", "a client that pings often is not cut off"),
+        ("--pre-vote", "there is no Raft to tune"),
         ("--socket-reuse-address=false", "addresses are always reused"),
-        ("--unsafe-no-fsync", "the journal is always synced"),
         ("--feature-gates=", "none changes what Meridian does"),
         ("--feature-gates=AllBeta=true", "none of which changes anything here"),
     ] {
@@ -414,28 +298,6 @@ fn a_flag_that_does_nothing_is_still_refused_a_wrong_value() {
         let (code, told) = refused(&[arg]);
         assert_eq!(code, 2, "{told}");
         assert!(told.starts_with("invalid ") && told.contains(reason), "{told}");
-    }
-}
-
-#[test]
-fn the_log_is_set_up_as_asked() {
-    let log =
-        config(&["--log-outputs=stdout,/var/l,stderr", "--log-level=WARN", "--log-format=console"])
-            .log;
-    assert_eq!((log.level, log.format), (LogLevel::Warn, LogFormat::Console));
-    let file = LogOutput::File("/var/l".into());
-    assert_eq!(log.outputs, [LogOutput::Stderr, LogOutput::Stdout, file]);
-    assert_eq!(config(&["--log-outputs=/dev/null,stderr"]).log.outputs, []);
-    for (args, message) in [
-        (&["--log-level=foo"][..], "unrecognized level: \"foo\""),
-        (&["--log-format=xml"], "unknown log format: xml, supported values json, console"),
-        (&["--logger=capnslog"], "--logger=capnslog is removed in v3.5"),
-        (&["--logger=x"], "unknown logger option \"x\""),
-        (&["--log-outputs=default,stderr"], "multi logoutput for \"default\" is not supported yet"),
-    ] {
-        let (code, told) = refused(args);
-        assert_eq!(code, 1);
-        assert!(told.starts_with(message), "{told}");
     }
 }
 
@@ -508,119 +370,4 @@ fn contradictions_are_refused_with_the_way_out() {
         assert_eq!(code, 1, "{told}");
         assert!(told.starts_with(message), "{told}");
     }
-}
-
-#[test]
-fn one_member_keeps_the_embedded_journal() {
-    let one = config(&[
-        "--name=a",
-        "--initial-cluster=a=http://b:1,a=http://a:1",
-        "--initial-cluster-token=t",
-        "--initial-cluster-state=existing",
-    ]);
-    let urls: Vec<_> = one.initial_advertise_peer_urls.iter().map(|u| u.as_str()).collect();
-    assert_eq!(urls, ["http://a:1", "http://b:1"]);
-    assert_eq!(one.initial_cluster_state, InitialClusterState::Existing);
-    let default = config(&[]).identity;
-    assert_ne!(one.identity, default);
-    assert_eq!(config(&["--name=a"]).identity, default);
-    for (args, part) in [
-        (
-            &["--initial-cluster=default=http://a:1,b=http://b:1"][..],
-            "names 2 members (b, default), but the embedded journal is kept by one machine alone",
-        ),
-        (
-            &["--name=z", "--initial-cluster=y=http://a:1"],
-            "couldn't find local name \"z\" in the initial cluster configuration",
-        ),
-        (
-            &["--initial-cluster=default=http://a:1", "--initial-advertise-peer-urls=http://b:1"],
-            "--initial-cluster has default=http://a:1 but --initial-advertise-peer-urls=http://b:1",
-        ),
-        (&["--initial-cluster=default=http://a:1,default=http://a:1"], "has duplicate url"),
-        (&["--initial-cluster=default"], "--initial-cluster: URL scheme must be"),
-    ] {
-        let (code, told) = refused(args);
-        assert_eq!(code, 1);
-        assert!(told.contains(part), "{told}");
-    }
-}
-
-/// What kubeadm writes into the static pod of etcd.
-const KUBEADM: [&str; 19] = [
-    "--advertise-client-urls=https://10.0.0.5:2379",
-    "--cert-file=/etc/kubernetes/pki/etcd/server.crt",
-    "--client-cert-auth=true",
-    "--data-dir=/var/lib/etcd",
-    "--feature-gates=InitialCorruptCheck=true",
-    "--initial-advertise-peer-urls=https://10.0.0.5:2380",
-    "--initial-cluster=node=https://10.0.0.5:2380",
-    "--key-file=/etc/kubernetes/pki/etcd/server.key",
-    "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.5:2379",
-    "--listen-metrics-urls=http://127.0.0.1:2381",
-    "--listen-peer-urls=https://10.0.0.5:2380",
-    "--name=node",
-    "--peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt",
-    "--peer-client-cert-auth=true",
-    "--peer-key-file=/etc/kubernetes/pki/etcd/peer.key",
-    "--peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
-    "--snapshot-count=10000",
-    "--trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
-    "--watch-progress-notify-interval=5s",
-];
-
-#[test]
-fn kubeadm_s_command_line_is_understood() {
-    let (config, notices) = served(run(&KUBEADM, &[], None));
-    assert_eq!(config.watch_progress_notify_interval, Duration::from_secs(5));
-    assert_eq!(config.listen_client_urls.len(), 2);
-    assert_eq!(config.listen_metrics_urls.len(), 1);
-    let tls = config.tls.expect("TLS");
-    assert_eq!(tls.cert_file, Path::new("/etc/kubernetes/pki/etcd/server.crt"));
-    assert_eq!(tls.key_file, Path::new("/etc/kubernetes/pki/etcd/server.key"));
-    assert_eq!(tls.trusted_ca_file.as_deref(), Some(Path::new("/etc/kubernetes/pki/etcd/ca.crt")));
-    assert!(tls.client_cert_auth);
-    assert_eq!(
-        about(&notices),
-        [
-            "listen-peer-urls",
-            "peer-cert-file",
-            "peer-client-cert-auth",
-            "peer-key-file",
-            "peer-trusted-ca-file",
-            "snapshot-count",
-            "feature-gates InitialCorruptCheck",
-        ]
-    );
-}
-
-#[test]
-fn the_arguments_of_etcd_s_own_test_framework_are_understood() {
-    let args = [
-        "--name=TestPut-test-0",
-        "--listen-client-urls=http://localhost:20000",
-        "--advertise-client-urls=http://localhost:20000",
-        "--listen-peer-urls=http://localhost:20001",
-        "--initial-advertise-peer-urls=http://localhost:20001",
-        "--initial-cluster-token=new",
-        "--data-dir=/t/001",
-        "--snapshot-count=10000",
-        "--force-new-cluster=true",
-        "--strict-reconfig-check=false",
-        "--listen-metrics-urls=http://localhost:20004",
-        "--snapshot-catchup-entries=10",
-        "--compaction-batch-limit=10",
-        "--backend-batch-interval=1s",
-        "--initial-cluster=TestPut-test-0=http://localhost:20001",
-        "--initial-cluster-state=new",
-        "--auto-compaction-retention",
-        "1s",
-        "--log-level=debug",
-    ];
-    let (config, notices) = served(run(&args, &[("GOFAIL_HTTP", "127.0.0.1:1")], None));
-    assert_eq!(config.name, "TestPut-test-0");
-    assert_eq!(config.auto_compaction, AutoCompaction::Periodic(Duration::from_secs(1)));
-    assert_eq!(config.log.level, LogLevel::Debug);
-    assert_eq!(notices.len(), 7);
-    assert!(notices.iter().all(|n| !n.is_warning), "{notices:?}");
 }

@@ -241,7 +241,7 @@ fn gateway(flags: &Flags) -> Result<Option<(PathBuf, PathBuf)>, String> {
 }
 
 fn allowed(flags: &Flags) -> Result<AllowedClients, String> {
-    let names = flags.list(ALLOWED_CN.name);
+    let names = flags.list(ALLOWED_CN);
     let hosts = flags.list("client-cert-allowed-hostname");
     match (names.is_empty(), hosts.is_empty()) {
         (true, true) => Ok(AllowedClients::Any),
@@ -309,7 +309,7 @@ fn warn_of_gaps(tls: &Tls, notices: &mut Vec<Notice>) {
     }
     match tls.allowed {
         AllowedClients::Any => {}
-        AllowedClients::CommonNames(_) => idle(ALLOWED_CN.name),
+        AllowedClients::CommonNames(_) => idle(ALLOWED_CN),
         AllowedClients::Hostnames(_) => idle("client-cert-allowed-hostname"),
     }
 }

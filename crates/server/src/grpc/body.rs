@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::deadline::EXCEEDED;
+use super::pings::OpenCall;
 use super::status::Status;
 use super::{Messages, Payload};
 use crate::observe::metrics::Meter;
@@ -46,6 +47,7 @@ struct Streaming {
     messages: Messages,
     deadline: Option<Pin<Box<Sleep>>>,
     meter: Meter,
+    _open: OpenCall,
     /// How the stream ended, if that became known while messages before it were still to be sent.
     ended: Option<Status>,
 }
@@ -81,9 +83,15 @@ impl ReplyBody {
     }
 
     /// A stream of answers.
-    pub(super) fn stream(messages: Messages, deadline: Option<Instant>, meter: Meter) -> Self {
+    pub(super) fn stream(
+        messages: Messages,
+        deadline: Option<Instant>,
+        meter: Meter,
+        open: OpenCall,
+    ) -> Self {
         let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
-        Self(State::Stream(Box::new(Streaming { messages, deadline, meter, ended: None })))
+        let streaming = Streaming { messages, deadline, meter, _open: open, ended: None };
+        Self(State::Stream(Box::new(streaming)))
     }
 }
 

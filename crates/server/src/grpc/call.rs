@@ -11,10 +11,12 @@ use super::body::ReplyBody;
 use super::connection::{Settings, Web};
 use super::deadline;
 use super::frame::{Decoder, no_decompressor};
+use super::pings::OpenCalls;
 use super::receive::Receiver;
 use super::status::Status;
 use super::{Context, Kind, Peer, Service};
 use crate::observe::metrics::Meter;
+use crate::observe::spans;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
@@ -24,6 +26,7 @@ pub(super) struct Shared<S, W> {
     pub(super) web: W,
     pub(super) settings: Settings,
     pub(super) peer: Peer,
+    pub(super) calls: OpenCalls,
 }
 
 /// Answers one request.
@@ -38,7 +41,9 @@ pub(super) async fn answer<S: Service, W: Web>(
         Ok(route) => route,
         Err(status) => return refusal(&status),
     };
+    let open = shared.calls.begin();
     let mut meter = shared.service.meter(method);
+    meter.follow(shared.service.follow(method, request.headers()));
     let answered = match kind {
         Kind::Unary => unary(&shared, method, request, &mut meter).await,
         Kind::ServerStream => Box::pin(server_stream(&shared, method, request, &mut meter)).await,
@@ -46,7 +51,9 @@ pub(super) async fn answer<S: Service, W: Web>(
     };
     match answered {
         Ok(Answer::Unary(payload)) => reply(ReplyBody::answer(payload, meter)),
-        Ok(Answer::Stream(messages, until)) => reply(ReplyBody::stream(messages, until, meter)),
+        Ok(Answer::Stream(messages, until)) => {
+            reply(ReplyBody::stream(messages, until, meter, open))
+        }
         Err(status) => {
             meter.ended(&status);
             refusal(&status)
@@ -65,7 +72,9 @@ async fn unary<S: Service, W: Web>(
     request: Request<Incoming>,
     meter: &mut Meter,
 ) -> Result<Answer, Status> {
-    let work = |context, message| shared.service.unary(method, context, message);
+    let span = meter.span();
+    let work =
+        |context, message| spans::within(span, shared.service.unary(method, context, message));
     only(shared, request, meter, work).await.map(|(payload, _)| Answer::Unary(payload))
 }
 

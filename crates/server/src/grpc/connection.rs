@@ -22,6 +22,7 @@ use super::body::ReplyBody;
 use super::call::{Shared, answer};
 use super::hangup::{Attentive, Hangup};
 use super::io::{Courteous, Rewound};
+use super::pings::{Calm, OpenCalls};
 use super::{Peer, Service};
 
 /// How every HTTP/2 connection begins. No HTTP/1 method is called PRI.
@@ -46,6 +47,9 @@ pub struct Settings {
     pub keepalive_interval: Option<Duration>,
     /// And must give it within this.
     pub keepalive_timeout: Duration,
+    /// A client that pings more often than this, while it has calls open, is let go; none is, if
+    /// there is no such limit.
+    pub pings_apart: Option<Duration>,
     /// A client must say something, and an HTTP/1 client its whole header, within this.
     pub first_bytes_within: Duration,
     /// Whether HTTP/1 is spoken.
@@ -63,6 +67,7 @@ impl Default for Settings {
             max_concurrent_streams: u32::MAX,
             keepalive_interval: Some(Duration::from_secs(2 * 3600)),
             keepalive_timeout: Duration::from_secs(20),
+            pings_apart: Some(Duration::from_secs(5)),
             first_bytes_within: Duration::from_secs(60),
             http1: true,
             http2: true,
@@ -169,9 +174,11 @@ where
         Some(_) => {}
     }
     let hangup = Hangup::default();
-    let io = Attentive::new(Rewound::new(first, io), hangup.clone());
-    let io = TokioIo::new(Courteous::new(io));
-    let shared = Arc::new(Shared { service, web, settings, peer });
+    let calls = OpenCalls::default();
+    let pings_apart = settings.pings_apart.filter(|_| is_http2);
+    let calm = Calm::new(Rewound::new(first, io), pings_apart, calls.clone());
+    let io = TokioIo::new(Courteous::new(Attentive::new(calm, hangup.clone())));
+    let shared = Arc::new(Shared { service, web, settings, peer, calls });
     if is_http2 {
         let connection = http2_builder(&settings).serve_connection(
             io,

@@ -6,14 +6,17 @@ mod call;
 mod connection;
 mod deadline;
 mod frame;
+mod frames;
 mod hangup;
 mod io;
+mod pings;
 mod receive;
 mod status;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -30,6 +33,7 @@ pub use status::{Code, Status};
 pub(crate) use deadline::{EXCEEDED, bound};
 
 use crate::observe::metrics::Meter;
+use crate::observe::spans::CallSpan;
 use crate::security::Caller;
 
 /// Messages on their way to the client, each with its five-byte prefix.
@@ -89,6 +93,11 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// Counts a call; what it came to is noted when the meter is dropped.
     fn meter(&self, method: Self::Method) -> Meter;
+
+    /// Follows a call with these headers for a trace, if it is one of those that are.
+    fn follow(&self, _: Self::Method, _: &HeaderMap) -> Option<Arc<CallSpan>> {
+        None
+    }
 
     /// Answers a unary call.
     fn unary(

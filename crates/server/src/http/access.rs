@@ -14,6 +14,8 @@ use super::error;
 pub struct Access {
     hosts: Option<BTreeSet<String>>,
     origins: Option<BTreeSet<String>>,
+    /// Whether profiles are taken for them.
+    pub(super) profiles: bool,
 }
 
 impl Access {
@@ -24,7 +26,13 @@ impl Access {
             let any = names.iter().all(String::is_empty) || names.iter().any(|name| name == "*");
             (!any).then(|| names.iter().cloned().collect())
         };
-        Self { hosts: list(hosts), origins: list(origins) }
+        Self { hosts: list(hosts), origins: list(origins), profiles: false }
+    }
+
+    /// With profiles for who asks, or without.
+    #[must_use]
+    pub fn with_profiles(self, profiles: bool) -> Self {
+        Self { profiles, ..self }
     }
 
     /// The answer to a request in a name that is not ours. Names count where there is no TLS, for

@@ -5,6 +5,7 @@ mod access;
 mod gateway;
 mod gauges;
 mod health;
+mod profiles;
 mod query;
 
 use std::borrow::Cow;
@@ -50,7 +51,7 @@ impl Pages {
 
     /// For those that `access` lets in; `secure` says whether they come through TLS.
     #[must_use]
-    pub(crate) fn guarded(self, access: Arc<Access>, secure: bool) -> Self {
+    pub fn guarded(self, access: Arc<Access>, secure: bool) -> Self {
         Self { access, secure, ..self }
     }
 
@@ -71,6 +72,9 @@ impl Pages {
                 if *method != Method::GET =>
             {
                 not_allowed()
+            }
+            _ if self.access.profiles && path.starts_with(profiles::FOLDER) => {
+                profiles::profiles(method, &path[profiles::FOLDER.len()..], &query).await
             }
             "/health" => health::health(&self.services, &query).await,
             "/version" => page(StatusCode::OK, JSON, version(self.services.cluster_version())),

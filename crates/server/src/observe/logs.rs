@@ -5,6 +5,7 @@
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -14,7 +15,9 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
-use crate::config::{LogFormat, LogLevel, LogOutput, LogSettings};
+use super::journald::{Journald, SOCKET};
+use super::rotation::RotatingFile;
+use crate::config::{LogFormat, LogLevel, LogOutput, LogSettings, Rotation};
 
 /// The field that lifts an error to etcd's graver levels: `severity = "fatal"`.
 const SEVERITY: &str = "severity";
@@ -27,19 +30,25 @@ pub struct LogLines {
     level: LogLevel,
     format: LogFormat,
     places: Mutex<Vec<Box<dyn Write + Send>>>,
+    journal: Option<Journald>,
 }
 
 impl LogLines {
     /// Opens the places that the settings name.
     pub fn open(settings: &LogSettings) -> io::Result<Self> {
-        let places = settings.outputs.iter().map(place).collect::<io::Result<Vec<_>>>()?;
-        Ok(Self::to(settings, places))
+        let (journals, places): (Vec<_>, Vec<_>) =
+            settings.outputs.iter().partition(|output| **output == LogOutput::Journal);
+        let places = places.into_iter().map(|output| place(output, settings.rotation));
+        let places = places.collect::<io::Result<Vec<_>>>()?;
+        let journal = journals.first().map(|_| Journald::open(Path::new(SOCKET))).transpose()?;
+        Ok(Self { journal, ..Self::to(settings, places) })
     }
 
     /// Writes to these places instead of those that the settings name.
     #[must_use]
     pub fn to(settings: &LogSettings, places: Vec<Box<dyn Write + Send>>) -> Self {
-        Self { level: settings.level, format: settings.format, places: Mutex::new(places) }
+        let places = Mutex::new(places);
+        Self { level: settings.level, format: settings.format, places, journal: None }
     }
 
     fn is_wanted(&self, metadata: &Metadata<'_>) -> bool {
@@ -57,15 +66,19 @@ pub fn install(settings: &LogSettings) -> io::Result<()> {
     tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)
 }
 
-fn place(output: &LogOutput) -> io::Result<Box<dyn Write + Send>> {
-    Ok(match output {
-        LogOutput::Stderr => Box::new(io::stderr()),
-        LogOutput::Stdout => Box::new(io::stdout()),
-        LogOutput::File(path) => {
+fn place(output: &LogOutput, rotation: Option<Rotation>) -> io::Result<Box<dyn Write + Send>> {
+    let path = match output {
+        LogOutput::Stderr | LogOutput::Journal => return Ok(Box::new(io::stderr())),
+        LogOutput::Stdout => return Ok(Box::new(io::stdout())),
+        LogOutput::File(path) => path,
+    };
+    let named = |e: io::Error| {
+        io::Error::new(e.kind(), format!("--log-outputs: open {}: {e}", path.display()))
+    };
+    Ok(match rotation {
+        Some(rotation) => Box::new(RotatingFile::open(path, rotation).map_err(named)?),
+        None => {
             let opened: io::Result<File> = OpenOptions::new().append(true).create(true).open(path);
-            let named = |e: io::Error| {
-                io::Error::new(e.kind(), format!("--log-outputs: open {}: {e}", path.display()))
-            };
             Box::new(opened.map_err(named)?)
         }
     })
@@ -104,6 +117,9 @@ impl<S: Subscriber> Layer<S> for LogLines {
         };
         for place in self.places.lock().iter_mut() {
             place.write_all(text.as_bytes()).and_then(|()| place.flush()).unwrap_or(());
+        }
+        if let Some(journal) = &self.journal {
+            journal.line(level, &caller, &text);
         }
     }
 }

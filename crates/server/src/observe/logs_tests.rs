@@ -28,7 +28,7 @@ impl Write for Paper {
 
 fn written(level: LogLevel, format: LogFormat, say: impl FnOnce()) -> String {
     let paper = Paper::default();
-    let settings = LogSettings { level, format, outputs: Vec::new() };
+    let settings = LogSettings { level, format, outputs: Vec::new(), rotation: None };
     let lines = LogLines::to(&settings, vec![Box::new(paper.clone())]);
     tracing::subscriber::with_default(Registry::default().with(lines), say);
     let bytes = paper.0.lock().clone();

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 
 use super::exposition::{Exposition, Type};
 use super::histogram::{Histogram, Unit};
 use super::process::Started;
+use super::spans::Spans;
 use super::store::StoreMetrics;
-use crate::grpc::{Code, Kind, Status};
+use crate::grpc::{Code, Kind};
+
+mod meter;
+pub use meter::Meter;
 
 /// The bounds of the histograms that `--metrics extensive` adds, in seconds.
 const HANDLING: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -67,6 +71,8 @@ pub struct Metrics {
     pub health: Health,
     /// When the server began.
     pub started: Started,
+    /// Follows calls for traces, if any are to be.
+    pub spans: Option<Arc<Spans>>,
 }
 
 /// See [`Metrics::leases`].
@@ -133,6 +139,7 @@ impl Metrics {
             leases: Leases::default(),
             health: Health::default(),
             started: Started::now(),
+            spans: None,
         }
     }
 
@@ -187,6 +194,18 @@ impl Metrics {
         }
         self.expose_clients(out);
         self.expose_checks(out);
+        self.expose_spans(out);
+    }
+
+    fn expose_spans(&self, out: &mut Exposition) {
+        let Some(spans) = &self.spans else { return };
+        let counts = spans.counts();
+        for (name, help, count) in [
+            ("meridian_spans_exported_total", "Spans that the collector took.", &counts.exported),
+            ("meridian_spans_dropped_total", "Spans that were dropped.", &counts.dropped),
+        ] {
+            out.single(name, Type::Counter, help, count.load(Relaxed));
+        }
     }
 
     fn expose_calls(&self, out: &mut Exposition) {
@@ -334,76 +353,5 @@ impl ClientVersion {
     fn count(&self, kind: Kind) {
         let counter = if kind == Kind::Unary { &self.unary } else { &self.stream };
         counter.fetch_add(1, Relaxed);
-    }
-}
-
-/// Follows one call. Dropped without [`Meter::ended`], the call counts as cancelled.
-#[derive(Debug)]
-pub struct Meter {
-    metrics: Arc<Metrics>,
-    method: usize,
-    /// When the call began; none in a meter that only counts messages.
-    began: Option<Instant>,
-    code: Code,
-}
-
-impl Meter {
-    /// A call of the method at this place begins.
-    #[must_use]
-    pub fn start(metrics: &Arc<Metrics>, method: usize) -> Self {
-        metrics.methods[method].started.fetch_add(1, Relaxed);
-        let metrics = Arc::clone(metrics);
-        Self { metrics, method, began: Some(Instant::now()), code: Code::Canceled }
-    }
-
-    /// A second handle on the same call that counts messages, not the call's end.
-    #[must_use]
-    pub fn counter(&self) -> Self {
-        let metrics = Arc::clone(&self.metrics);
-        Self { metrics, method: self.method, began: None, code: Code::Canceled }
-    }
-
-    /// A message of the client arrived.
-    pub fn received(&self, bytes: usize) {
-        self.counters().received.fetch_add(1, Relaxed);
-        self.metrics.received_bytes.fetch_add(bytes as u64, Relaxed);
-    }
-
-    /// A message left.
-    pub fn sent(&self, bytes: usize) {
-        self.counters().sent.fetch_add(1, Relaxed);
-        self.sent_bytes(bytes);
-    }
-
-    /// A part of a message left.
-    pub fn sent_bytes(&self, bytes: usize) {
-        self.metrics.sent_bytes.fetch_add(bytes as u64, Relaxed);
-    }
-
-    /// The call came to this.
-    pub fn ended(&mut self, status: &Status) {
-        self.code = status.code;
-    }
-
-    fn counters(&self) -> &Counters {
-        &self.metrics.methods[self.method]
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        let Some(began) = self.began else { return };
-        let counters = self.counters();
-        counters.handled[self.code as usize].fetch_add(1, Relaxed);
-        if counters.took.is_none() && counters.handling.is_none() {
-            return;
-        }
-        let elapsed = began.elapsed();
-        if let Some(took) = &counters.took {
-            took[usize::from(self.code == Code::Ok)].observe(elapsed);
-        }
-        if let Some(handling) = &counters.handling {
-            handling.observe(elapsed);
-        }
     }
 }

@@ -2,9 +2,13 @@
 
 pub mod exposition;
 pub mod histogram;
+mod journald;
 pub mod logs;
 pub mod metrics;
 pub mod process;
+pub mod profile;
 pub mod request;
+mod rotation;
+pub mod spans;
 pub mod store;
 pub mod supervisor;

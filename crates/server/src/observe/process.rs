@@ -102,6 +102,33 @@ pub fn raise_descriptor_limit() -> std::io::Result<()> {
     Ok(rustix::process::setrlimit(Resource::Nofile, raised)?)
 }
 
+/// Keeps all memory, of now and of later, from being swapped out; pages count once they are used.
+/// Under a limit the store could grow into it, and the process would end for want of memory: so there
+/// must be none, or the right to pass it.
+///
+/// # Errors
+/// What stands in the way.
+pub fn lock_memory() -> std::io::Result<()> {
+    use rustix::mm::MlockAllFlags as Flags;
+    let limit = rustix::process::getrlimit(Resource::Memlock).current;
+    if let Some(limit) = limit
+        && !may_lock()
+    {
+        let what = format!("{limit} bytes may be locked, and the store is to grow");
+        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, what));
+    }
+    Ok(rustix::mm::mlockall(Flags::CURRENT | Flags::FUTURE | Flags::ONFAULT)?)
+}
+
+/// Whether this process has the right to lock any amount (CAP_IPC_LOCK).
+fn may_lock() -> bool {
+    const CAP_IPC_LOCK: u64 = 1 << 14;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let rights = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let rights = rights.and_then(|rights| u64::from_str_radix(rights.trim(), 16).ok());
+    rights.is_some_and(|rights| rights & CAP_IPC_LOCK != 0)
+}
+
 fn open_descriptors() -> Option<usize> {
     Some(fs::read_dir("/proc/self/fd").ok()?.count())
 }

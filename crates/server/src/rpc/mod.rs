@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use engine::{Engine, Fault};
+use http::HeaderMap;
 use state::{Command, Outcome};
 
 pub use authorize::Authentication;
@@ -38,6 +39,7 @@ pub use snapshot::Snapshots;
 
 use crate::grpc::{Code, Context, Kind, Messages, Payload, Requests, Service, Status, frame};
 use crate::observe::metrics::{Meter, Metrics, Settings};
+use crate::observe::spans::{self, CallSpan};
 
 /// Who this member is, as clients are told.
 #[derive(Clone, Debug, Default)]
@@ -128,8 +130,21 @@ impl Services {
     /// went away, counts as failed; one that found the queue full was never proposed.
     async fn commit(&self, command: Command) -> Result<Outcome, Fault> {
         let mut proposal = Proposal { metrics: &self.metrics, failed: true };
-        let outcome = self.engine.commit(command).await;
+        let outcome = match spans::current() {
+            Some(span) => Box::pin(self.followed(&span, command)).await,
+            None => self.engine.commit(command).await,
+        };
         proposal.failed = !matches!(outcome, Ok(_) | Err(Fault::TooManyRequests | Fault::Stopped));
+        outcome
+    }
+
+    /// Has a command ordered that belongs to a trace.
+    async fn followed(&self, span: &CallSpan, command: Command) -> Result<Outcome, Fault> {
+        span.step("decode");
+        let (outcome, course) = self.engine.commit_followed(command).await;
+        if let Some(course) = course {
+            span.ordered(&course);
+        }
         outcome
     }
 
@@ -238,6 +253,10 @@ impl Service for Services {
 
     fn meter(&self, method: Method) -> Meter {
         Meter::start(&self.metrics, method as usize)
+    }
+
+    fn follow(&self, method: Method, headers: &HeaderMap) -> Option<Arc<CallSpan>> {
+        self.metrics.spans.as_ref()?.begin(method.name(), headers)
     }
 
     async fn unary(

@@ -92,6 +92,9 @@ impl Services {
         response: impl FnOnce() -> String,
     ) {
         let took = began.elapsed();
+        if let Some(span) = crate::observe::spans::current() {
+            span.steps_around("decode", began, "read");
+        }
         let store = &self.metrics.store;
         store.range[usize::from(success)].observe(took);
         if took > store.warn_after {

@@ -139,6 +139,8 @@ impl Door {
         settings.http1 = self.traffic != Traffic::Grpc;
         // Without TLS, pages are for HTTP/1 alone: etcd tells gRPC from them by the version.
         settings.http2 = settings.grpc || secure;
+        // Where calls share TLS with pages, etcd's pings are answered by a server that counts none.
+        settings.pings_apart = settings.pings_apart.filter(|_| !secure || !settings.http1);
         let address = peer.address;
         match serve_connection(stream, peer, services, site, settings, shutdown).await {
             Ok(()) => Ok(()),

@@ -1,6 +1,7 @@
 //! The `meridian` binary as an operator meets it: why it stops, and what memory it takes.
 
 mod ending;
+mod flags;
 mod memory;
 mod running;
 mod starting;
@@ -9,3 +10,6 @@ mod supervised;
 #[path = "../rpc/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the services")]
 mod support;
+
+#[path = "../rpc/collector.rs"]
+mod collector;

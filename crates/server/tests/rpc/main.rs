@@ -3,6 +3,7 @@
 
 mod caller;
 mod cluster;
+mod collector;
 mod election;
 mod gone;
 mod kv;
@@ -11,8 +12,12 @@ mod lock;
 mod maintenance;
 mod metrics;
 mod pages;
+mod pings;
 mod pitfalls;
+mod profiles;
+mod slow;
 mod snapshot;
+mod spans;
 mod stream;
 #[allow(dead_code, reason = "shared with other tests")]
 mod support;

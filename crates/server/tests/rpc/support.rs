@@ -10,7 +10,7 @@ use journal::file::OnFlush;
 use journal::{Journal, MemoryJournal};
 use prost::Message;
 use server::grpc::{Peer, Settings, serve_connection};
-use server::http::Pages;
+use server::http::{Access, Pages};
 use server::observe::metrics::{Metrics, Settings as Measured};
 use server::observe::store::StoreMetrics;
 use server::rpc::{Authentication, Identity, Limits, Parts as ServiceParts, Services, Snapshots};
@@ -71,11 +71,29 @@ impl Server {
         Self::of(services_with(journal, options, metrics, authentication).await).await
     }
 
-    async fn of((engine, services): (Engine, Services)) -> Self {
+    /// With connections of this kind, and calls counted and followed like this.
+    pub(crate) async fn set(settings: Settings, metrics: Metrics, access: Access) -> Self {
+        let journal = Arc::new(MemoryJournal::default());
+        let authentication = Authentication::default();
+        let made =
+            services_with(journal, Options::default(), Arc::new(metrics), authentication).await;
+        Self::serving(made, settings, access).await
+    }
+
+    async fn of(made: (Engine, Services)) -> Self {
+        Self::serving(made, Settings::default(), Access::default()).await
+    }
+
+    async fn serving(
+        (engine, services): (Engine, Services),
+        settings: Settings,
+        access: Access,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, ending) = watch::channel(false);
-        tokio::spawn(accept(listener, services.clone(), ending));
+        let access = Arc::new(access);
+        tokio::spawn(accept(listener, services.clone(), ending, settings, access));
         Self { address, engine, services, shutdown }
     }
 
@@ -135,15 +153,21 @@ async fn services_with(
     (engine, Services::of(parts))
 }
 
-async fn accept(listener: TcpListener, services: Services, ending: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    services: Services,
+    ending: watch::Receiver<bool>,
+    settings: Settings,
+    access: Arc<Access>,
+) {
     loop {
         let Ok((socket, peer)) = listener.accept().await else { return };
         socket.set_nodelay(true).unwrap();
         let (services, mut ending) = (services.clone(), ending.clone());
+        let access = Arc::clone(&access);
         tokio::spawn(async move {
-            let pages = Pages::new(services.clone());
+            let pages = Pages::new(services.clone()).guarded(access, false);
             let ended = async move { drop(ending.wait_for(|ended| *ended).await) };
-            let settings = Settings::default();
             let peer = Peer { address: Some(peer), ..Peer::default() };
             // What a connection broke off with is the client's business.
             drop(serve_connection(socket, peer, services, pages, settings, ended).await);

@@ -8,6 +8,7 @@ mod credentials_opened;
 mod credentials_refused;
 mod doors;
 mod others;
+mod pings;
 mod refused;
 mod served;
 mod support;

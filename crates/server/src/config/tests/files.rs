@@ -120,9 +120,9 @@ fn values_have_the_types_that_etcd_gives_them() {
     assert_eq!((config.name.as_str(), config.quota_backend_bytes), ("7", None));
     assert_eq!(config.max_request_bytes, ByteSize(10));
     assert_eq!(config.host_whitelist, ["a", "b"]);
-    let inert = ["socket-reuse-address", "unsafe-no-fsync"];
+    let said = ["unsafe-no-fsync", "socket-reuse-address"];
     let told = about(&notices);
-    assert_eq!(told, ["/c.yml", "data-dir", inert[0], inert[1], "feature-gates AllAlpha"]);
+    assert_eq!(told, ["/c.yml", "data-dir", said[0], said[1], "feature-gates AllAlpha"]);
     assert_eq!(config.log.outputs, [LogOutput::Stdout, LogOutput::File("/l".into())]);
     assert_eq!(config.advertise_client_urls[0].as_str(), "http://localhost:2379");
 }
