@@ -50,10 +50,11 @@ enum For {
     Root,
     /// Whoever is known.
     Known,
-    /// It looks at what is asked for.
+    /// It looks at what is asked for, or there is nothing to look at.
     Asked,
 }
 
+/// All of them by name, so that none is forgotten.
 const fn whom(method: Method) -> For {
     match method {
         Method::Compact
@@ -73,7 +74,41 @@ const fn whom(method: Method) -> For {
         | Method::LeaseRevoke
         | Method::LeaseTimeToLive
         | Method::LeaseLeases => For::Known,
-        _ => For::Asked,
+        Method::Range
+        | Method::RangeStream
+        | Method::Put
+        | Method::DeleteRange
+        | Method::Txn
+        | Method::Watch
+        | Method::LeaseGrant
+        | Method::LeaseKeepAlive
+        | Method::Lock
+        | Method::Unlock
+        | Method::Campaign
+        | Method::Proclaim
+        | Method::Leader
+        | Method::Observe
+        | Method::Resign
+        | Method::HealthCheck
+        | Method::HealthList
+        | Method::HealthWatch => For::Asked,
+        Method::AuthEnable
+        | Method::AuthDisable
+        | Method::AuthStatus
+        | Method::Authenticate
+        | Method::UserAdd
+        | Method::UserGet
+        | Method::UserList
+        | Method::UserDelete
+        | Method::UserChangePassword
+        | Method::UserGrantRole
+        | Method::UserRevokeRole
+        | Method::RoleAdd
+        | Method::RoleGet
+        | Method::RoleList
+        | Method::RoleDelete
+        | Method::RoleGrantPermission
+        | Method::RoleRevokePermission => For::Asked,
     }
 }
 

@@ -115,7 +115,7 @@ async fn rights_that_are_taken_end_the_watches_they_gave() {
     revoked(&watch.next().await, 1, DENIED);
     put(&mut guarded.root, "m").await.unwrap();
     put(&mut guarded.root, "a").await.unwrap();
-    let mut heard = vec![watch.next().await, watch.next().await];
+    let mut heard = [watch.next().await, watch.next().await];
     heard.sort_by_key(|response| response.watch_id);
     let heard: Vec<_> = heard.iter().map(|r| (r.watch_id, keys(r))).collect();
     assert_eq!(heard, [0, 2].map(|id| (id, vec!["a".to_owned()])));
