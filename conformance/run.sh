@@ -1,6 +1,6 @@
 #!/bin/sh
 # Judges target/release/meridian beside a real etcd: the judges themselves, the differential run,
-# the official client, the kill harness. Stops at the first that fails. REQUESTS, ROUNDS and
+# the official client, snapshots, the kill harness. Stops at the first that fails. REQUESTS, ROUNDS and
 # SEED change how much; the seed is printed.
 set -eu
 cd "$(dirname "$0")"
@@ -17,12 +17,16 @@ go build -buildvcs=false -o bin/kill ./kill
 go build -buildvcs=false -o bin/metrics ./metrics
 echo "seed $seed"
 echo "== the judges find nothing in etcd, and what is wrong on purpose"
-go test -buildvcs=false -count=1 ./differential ./kill ./metrics
+go test -buildvcs=false -count=1 ./differential ./kill ./metrics ./snapshot
 echo "== differential"
 bin/differential -seed "$seed" -requests "${REQUESTS:-100000}" -etcd "$etcd" -meridian "$meridian"
 echo "== the official client and etcdctl"
 STORE=meridian go test -buildvcs=false -count=1 ./client
 echo "== metrics and health pages"
 bin/metrics -etcd "$etcd" -meridian "$meridian"
+echo "== snapshots"
+BIN=$(dirname "$etcd") snapshot/run.sh "$meridian" -seed "$seed"
+echo "== stores of an etcd, restored"
+MERIDIAN="$meridian" ETCD="$etcd" restore/run.sh
 echo "== kill -9"
 bin/kill -seed "$seed" -rounds "${ROUNDS:-100}" -server "$meridian"

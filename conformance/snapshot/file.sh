@@ -4,7 +4,10 @@
 set -eu
 tools=$(realpath -m "${BIN:-$(dirname "$0")/../bin}")
 cd "$(dirname "$0")/../.."
-[ -x "$tools/bbolt" ] || conformance/build-tools.sh
+if [ ! -x "$tools/bbolt" ]; then
+    conformance/build-tools.sh
+    tools=$(pwd)/conformance/bin
+fi
 cargo build --quiet -p bolt --example boltfile
 boltfile=${CARGO_TARGET_DIR:-target}/debug/examples/boltfile
 folder=$(mktemp -d)

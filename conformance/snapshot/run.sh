@@ -9,7 +9,10 @@ cd "$(dirname "$0")/.."
 export CGO_ENABLED=0
 # What is refused on purpose is no news.
 export ETCD_CLIENT_DEBUG=${ETCD_CLIENT_DEBUG:-fatal}
-[ -x "$tools/bbolt" ] || ./build-tools.sh
+if [ ! -x "$tools/bbolt" ]; then
+    ./build-tools.sh
+    tools=$(pwd)/bin
+fi
 mkdir -p bin
 go build -buildvcs=false -o bin/snapshot ./snapshot
 exec bin/snapshot -server "$binary" -bin "$tools" "$@"

@@ -96,7 +96,6 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         identity: identity(config, ids),
         limits: limits(config),
         metrics,
-        snapshots: rpc::Snapshots::default(),
         authentication,
     });
     let access = Access::new(&config.host_whitelist, &config.cors);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::aliases;
 use super::table::{self, Meaning};
 use super::{
-    AutoCompaction, ByteSize, Config, InitialClusterState, Invocation, KeepAlive, ListenAddress,
-    LogFormat, LogLevel, LogOutput, Notice, from_process,
+    AuthToken, AutoCompaction, ByteSize, Config, InitialClusterState, Invocation, KeepAlive,
+    ListenAddress, LogFormat, LogLevel, LogOutput, Notice, from_process,
 };
 
 mod files;
@@ -81,6 +81,27 @@ fn the_defaults_are_etcd_s() {
     let (interval, timeout) = (Duration::from_secs(7200), Duration::from_secs(20));
     assert_eq!(config.grpc_keepalive, Some(KeepAlive { interval, timeout }));
     assert!(!config.socket_reuse_port);
+    assert_eq!(config.auth_token, AuthToken::Simple { ttl: Duration::from_secs(300) });
+    assert_eq!(config.bcrypt_cost, 10);
+}
+
+#[test]
+fn a_cost_that_bcrypt_does_not_have_gives_way_with_a_warning() {
+    for (given, cost, warned) in
+        [("3", 10, true), ("4", 4, false), ("31", 31, false), ("32", 10, true), ("0", 10, true)]
+    {
+        let (config, notices) = served(run(&["--data-dir=d", "--bcrypt-cost", given], &[], None));
+        let about = about(&notices);
+        assert_eq!((config.bcrypt_cost, !about.is_empty()), (cost, warned), "{given}: {about:?}");
+    }
+}
+
+#[test]
+fn a_simple_token_s_life_is_given_in_seconds_and_zero_is_the_default() {
+    for (given, seconds) in [("7", 7), ("0", 300)] {
+        let (config, _) = served(run(&["--auth-token-ttl", given], &[], None));
+        assert_eq!(config.auth_token, AuthToken::Simple { ttl: Duration::from_secs(seconds) });
+    }
 }
 
 /// The flags that etcd 3.7.1 defines, from a listing of its flag set.
@@ -455,6 +476,8 @@ fn contradictions_are_refused_with_the_way_out() {
         (&["--name="], "--name must not be empty"),
         (&["--initial-cluster="], "couldn't find local name \"default\" in the initial cluster"),
         (&["--auth-token=x"], "auth: invalid auth options"),
+        (&["--auth-token=jwt,"], "auth: invalid auth options"),
+        (&["--auth-token=jwt,sign-method=RS1"], "auth: invalid auth options (--auth-token: sign"),
         (
             &["--feature-gates=LeaseCheckpointPersist=true"],
             "enabling feature gate LeaseCheckpointPersist requires",

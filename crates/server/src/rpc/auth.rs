@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use state::{
     Auth, AuthChange, AuthRevision, Command, KeyRange, PasswordHash, Permission, PermissionType,
-    ROOT, Refusal, Reply, Revision, TokenDigest,
+    ROOT, Refusal, Reply, Revision,
 };
 
 use super::{Method, Services, decode, mismatched, reply};
@@ -200,12 +200,12 @@ impl Services {
     ) -> Result<Option<(String, Revision)>, Status> {
         let tokens = &self.authentication.tokens;
         let index = self.engine.status().durable.0 + 1;
-        let token = tokens.issue(name, auth_revision.0, index)?;
+        let token = tokens.issue(name, auth_revision, index)?;
         if !tokens.are_kept() {
             let is_current = self.engine.auth().revision() == auth_revision;
             return Ok(is_current.then(|| (token, self.engine.view().revision())));
         }
-        let digest = TokenDigest(tokens::digest(&token));
+        let digest = tokens::digest(&token);
         let change = AuthChange::TokenIssue { user: name.into(), digest, auth_revision };
         let outcome = self.commit(Command::Auth(change)).await?;
         match outcome.result {

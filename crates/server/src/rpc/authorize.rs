@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use engine::Fault;
 use http::{HeaderMap, HeaderValue};
-use state::{Auth, Command, Identity, KeyRange, LeaseId, Refusal, TokenDigest, Txn};
+use state::{Auth, Command, Identity, KeyRange, LeaseId, Refusal, Txn};
 
 use super::{Method, Services};
 use crate::grpc::{Context, Status};
-use crate::security::tokens::{Known, fingerprint};
+use crate::security::tokens::fingerprint;
 use crate::security::{Passwords, Tokens};
 
 /// Where clients of gRPC put their token, and where those of the gateway do.
@@ -50,10 +50,11 @@ enum For {
     Root,
     /// Whoever is known.
     Known,
-    /// It looks at what is asked for.
+    /// It looks at what is asked for, or there is nothing to look at.
     Asked,
 }
 
+/// All of them by name, so that none is forgotten.
 const fn whom(method: Method) -> For {
     match method {
         Method::Compact
@@ -73,7 +74,41 @@ const fn whom(method: Method) -> For {
         | Method::LeaseRevoke
         | Method::LeaseTimeToLive
         | Method::LeaseLeases => For::Known,
-        _ => For::Asked,
+        Method::Range
+        | Method::RangeStream
+        | Method::Put
+        | Method::DeleteRange
+        | Method::Txn
+        | Method::Watch
+        | Method::LeaseGrant
+        | Method::LeaseKeepAlive
+        | Method::Lock
+        | Method::Unlock
+        | Method::Campaign
+        | Method::Proclaim
+        | Method::Leader
+        | Method::Observe
+        | Method::Resign
+        | Method::HealthCheck
+        | Method::HealthList
+        | Method::HealthWatch => For::Asked,
+        Method::AuthEnable
+        | Method::AuthDisable
+        | Method::AuthStatus
+        | Method::Authenticate
+        | Method::UserAdd
+        | Method::UserGet
+        | Method::UserList
+        | Method::UserDelete
+        | Method::UserChangePassword
+        | Method::UserGrantRole
+        | Method::UserRevokeRole
+        | Method::RoleAdd
+        | Method::RoleGet
+        | Method::RoleList
+        | Method::RoleDelete
+        | Method::RoleGrantPermission
+        | Method::RoleRevokePermission => For::Asked,
     }
 }
 
@@ -132,16 +167,12 @@ impl Services {
         };
         let text = token.to_str().unwrap_or_default();
         let text = text.strip_prefix("Bearer ").unwrap_or(text);
-        let known = Known {
-            auth_revision: auth.revision().0,
-            user_of: &|digest| auth.token_user(&TokenDigest(*digest)).cloned(),
-        };
-        let Some(found) = self.authentication.tokens.identify(text, &known) else {
+        let found = self.authentication.tokens.identify(text, auth);
+        if found.is_none() {
             tracing::warn!("token-fingerprint" = fingerprint(text), "invalid auth token");
             return Err(Refusal::InvalidAuthToken);
-        };
-        let auth_revision = state::AuthRevision(found.auth_revision);
-        Ok(Some(Identity::User { name: found.user, auth_revision }))
+        }
+        Ok(found)
     }
 
     /// Has a question about the caller judged by what is in force now.
@@ -232,13 +263,11 @@ impl Services {
         loop {
             every.tick().await;
             let auth = self.engine.auth();
-            let kept = auth.tokens().map(|(digest, _)| digest.0);
-            let expired = self.authentication.tokens.expired(kept);
+            let expired = self.authentication.tokens.expired(&auth);
             if expired.is_empty() {
                 continue;
             }
-            let digests = expired.into_iter().map(TokenDigest).collect();
-            let command = Command::Auth(state::AuthChange::TokensEnd { digests });
+            let command = Command::Auth(state::AuthChange::TokensEnd { digests: expired });
             match self.engine.commit_own(command).await {
                 Ok(_) => {}
                 Err(Fault::Stopped) => return,

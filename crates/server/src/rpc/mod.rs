@@ -30,7 +30,7 @@ use state::{Command, Outcome};
 
 pub use authorize::Authentication;
 pub use methods::Method;
-pub use snapshot::Snapshots;
+use snapshot::Snapshots;
 
 use crate::grpc::{Code, Context, Kind, Messages, Payload, Requests, Service, Status, frame};
 use crate::observe::metrics::{Meter, Metrics, Settings};
@@ -80,7 +80,10 @@ impl Limits {
 
 /// Everything a service needs. A cheap handle.
 #[derive(Clone)]
-pub struct Services(Arc<Parts>);
+pub struct Services {
+    parts: Arc<Parts>,
+    snapshots: Snapshots,
+}
 
 /// What [`Services`] are made of.
 pub struct Parts {
@@ -94,8 +97,6 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// By what callers are known.
     pub authentication: Authentication,
-    /// Which snapshots are on their way.
-    pub snapshots: Snapshots,
 }
 
 impl Services {
@@ -104,14 +105,13 @@ impl Services {
     #[must_use]
     pub fn new(engine: Engine, identity: Identity, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let authentication = Authentication::default();
-        let snapshots = Snapshots::default();
-        Self::of(Parts { engine, identity, limits, metrics, authentication, snapshots })
+        Self::of(Parts { engine, identity, limits, metrics, authentication })
     }
 
     /// Of parts that were made elsewhere.
     #[must_use]
     pub fn of(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self { parts: Arc::new(parts), snapshots: Snapshots::default() }
     }
 
     /// Counters of all methods.
@@ -196,7 +196,7 @@ impl Deref for Services {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 

@@ -36,7 +36,7 @@ const SLOW_AFTER: Duration = Duration::from_secs(30);
 
 /// The snapshots under way.
 #[derive(Clone, Debug)]
-pub struct Snapshots(Arc<Semaphore>);
+pub(super) struct Snapshots(Arc<Semaphore>);
 
 impl Default for Snapshots {
     fn default() -> Self {

@@ -99,7 +99,20 @@ fn auth(refusal: Refusal) -> Status {
         Refusal::InvalidAuthToken => (Code::Unauthenticated, "etcdserver: invalid auth token"),
         Refusal::InvalidAuthManagement => (InvalidArgument, "etcdserver: invalid auth management"),
         Refusal::TooManyTokens => (Code::ResourceExhausted, "meridian: too many tokens are in use"),
-        _ => (Code::Internal, "meridian: a refusal without words"),
+        Refusal::EmptyKey
+        | Refusal::KeyNotFound
+        | Refusal::ValueProvided
+        | Refusal::LeaseProvided
+        | Refusal::TooManyOps
+        | Refusal::DuplicateKey
+        | Refusal::InvalidSort
+        | Refusal::Compacted
+        | Refusal::FutureRevision
+        | Refusal::LeaseNotFound
+        | Refusal::LeaseExists
+        | Refusal::LeaseTtlTooLarge
+        | Refusal::NoSpace
+        | Refusal::Corrupt => return refusal.into(),
     };
     Status::fixed(code, words)
 }

@@ -104,7 +104,7 @@ impl Passwords {
         caller: Option<IpAddr>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Status> {
-        let turn = self.turns.take(caller).await.map_err(|full| busy(full))?;
+        let turn = self.turns.take(caller).await.map_err(busy)?;
         let (reply, answer) = tokio::sync::oneshot::channel();
         let run = move || {
             let _turn: Turn = turn;

@@ -11,6 +11,7 @@ mod pages;
 mod pitfalls;
 mod snapshot;
 mod stream;
+#[allow(dead_code, reason = "shared with other tests")]
 mod support;
 mod transport;
 mod watch;

@@ -13,7 +13,7 @@ use server::grpc::{Peer, Settings, serve_connection};
 use server::http::Pages;
 use server::observe::metrics::{Metrics, Settings as Measured};
 use server::observe::store::StoreMetrics;
-use server::rpc::{Identity, Limits, Services};
+use server::rpc::{Authentication, Identity, Limits, Parts as ServiceParts, Services};
 use server::wire::etcdserverpb as pb;
 use state::MemberId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +31,7 @@ pub(crate) const MEMBER: u64 = 0x4d;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) engine: Engine,
+    pub(crate) services: Services,
     shutdown: watch::Sender<bool>,
 }
 
@@ -56,15 +57,26 @@ impl Server {
         let metrics = Arc::new(Services::metrics(settings));
         let store = Arc::clone(&metrics.store);
         let journal = open(Arc::new(move |flush| store.flushed(flush)));
-        Self::of(services_with(journal, options, metrics).await).await
+        let authentication = Authentication::default();
+        Self::of(services_with(journal, options, metrics, authentication).await).await
+    }
+
+    /// Where callers are known by `authentication`.
+    pub(crate) async fn known_by(
+        journal: Arc<dyn Journal>,
+        authentication: Authentication,
+        options: Options,
+    ) -> Self {
+        let metrics = Arc::new(Services::metrics(Measured::default()));
+        Self::of(services_with(journal, options, metrics, authentication).await).await
     }
 
     async fn of((engine, services): (Engine, Services)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, ending) = watch::channel(false);
-        tokio::spawn(accept(listener, services, ending));
-        Self { address, engine, shutdown }
+        tokio::spawn(accept(listener, services.clone(), ending));
+        Self { address, engine, services, shutdown }
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -90,13 +102,14 @@ impl Server {
 /// A store of its own, and what answers for it.
 pub(crate) async fn services(journal: Arc<dyn Journal>, options: Options) -> (Engine, Services) {
     let metrics = Arc::new(Services::metrics(Measured::default()));
-    services_with(journal, options, metrics).await
+    services_with(journal, options, metrics, Authentication::default()).await
 }
 
 async fn services_with(
     journal: Arc<dyn Journal>,
     options: Options,
     metrics: Arc<Metrics>,
+    authentication: Authentication,
 ) -> (Engine, Services) {
     let parts = Parts {
         journal,
@@ -115,8 +128,9 @@ async fn services_with(
         client_urls: vec!["http://127.0.0.1:2379".to_owned()],
         peer_urls: vec!["http://127.0.0.1:2380".to_owned()],
     };
-    let services = Services::new(engine.clone(), identity, Limits::default(), metrics);
-    (engine, services)
+    let limits = Limits::default();
+    let parts = ServiceParts { engine: engine.clone(), identity, limits, metrics, authentication };
+    (engine, Services::of(parts))
 }
 
 async fn accept(listener: TcpListener, services: Services, ending: watch::Receiver<bool>) {
@@ -137,7 +151,10 @@ async fn accept(listener: TcpListener, services: Services, ending: watch::Receiv
 
 /// Calls any method by its path.
 #[derive(Clone)]
-pub(crate) struct Client(Grpc<Channel>);
+pub(crate) struct Client {
+    grpc: Grpc<Channel>,
+    token: Option<String>,
+}
 
 impl Client {
     pub(crate) async fn of(address: SocketAddr) -> Self {
@@ -146,7 +163,19 @@ impl Client {
     }
 
     pub(crate) fn over(channel: Channel) -> Self {
-        Self(Grpc::new(channel).max_decoding_message_size(1 << 30))
+        Self { grpc: Grpc::new(channel).max_decoding_message_size(1 << 30), token: None }
+    }
+
+    /// The same, but with a token in every call.
+    pub(crate) fn bearing(&self, token: &str) -> Self {
+        Self { grpc: self.grpc.clone(), token: Some(token.to_owned()) }
+    }
+
+    fn dressed<Q>(&self, mut request: Request<Q>) -> Request<Q> {
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("token", token.parse().unwrap());
+        }
+        request
     }
 
     pub(crate) async fn call<Q, R>(&mut self, path: &'static str, request: Q) -> Result<R, Status>
@@ -166,10 +195,11 @@ impl Client {
         Q: Message + Default + Send + 'static,
         R: Message + Default + Send + 'static,
     {
-        self.0.ready().await.unwrap();
+        self.grpc.ready().await.unwrap();
         let codec = ProstCodec::<Q, R>::default();
         let path = PathAndQuery::from_static(path);
-        self.0.unary(request, path, codec).await.map(tonic::Response::into_inner)
+        let request = self.dressed(request);
+        self.grpc.unary(request, path, codec).await.map(tonic::Response::into_inner)
     }
 
     /// One message in, many out.
@@ -182,10 +212,11 @@ impl Client {
         Q: Message + Default + Send + 'static,
         R: Message + Default + Send + 'static,
     {
-        self.0.ready().await.unwrap();
+        self.grpc.ready().await.unwrap();
         let codec = ProstCodec::<Q, R>::default();
         let path = PathAndQuery::from_static(path);
-        let reply = self.0.server_streaming(request.into_request(), path, codec).await?;
+        let request = self.dressed(request.into_request());
+        let reply = self.grpc.server_streaming(request, path, codec).await?;
         Ok(reply.into_inner())
     }
 
@@ -198,14 +229,15 @@ impl Client {
         Q: Message + Default + Send + Sync + 'static,
         R: Message + Default + Send + 'static,
     {
-        self.0.ready().await.unwrap();
+        self.grpc.ready().await.unwrap();
         let (sender, receiver) = tokio::sync::mpsc::channel(16);
         let requests = futures::stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|request: Q| (request, receiver))
         });
         let codec = ProstCodec::<Q, R>::default();
         let path = PathAndQuery::from_static(path);
-        let reply = self.0.streaming(Request::new(requests), path, codec).await.unwrap();
+        let request = self.dressed(Request::new(requests));
+        let reply = self.grpc.streaming(request, path, codec).await.unwrap();
         (sender, reply.into_inner())
     }
 

@@ -27,8 +27,9 @@ pub struct ImageLoader {
     state: State,
     hash: Option<KeyHash>,
     keys: Option<Loader>,
-    /// The next block must be that of users and rights.
-    auth_due: bool,
+    /// The block of users and rights stands before those of leases and records. That it is there is
+    /// what the digest tells.
+    auth_may_follow: bool,
     records: u64,
     /// The versions that name a lease, overwritten ones among them.
     leased: Vec<ModRevision>,
@@ -86,8 +87,7 @@ impl ImageLoader {
         }
         match (kind, self.keys.is_some()) {
             (Kind::Header, false) => self.header(&mut reader)?,
-            (Kind::Auth, true) if self.auth_due => self.auth(&mut reader)?,
-            _ if self.auth_due => return reader.damaged("users and rights are missing"),
+            (Kind::Auth, true) if self.auth_may_follow => self.auth(&mut reader)?,
             (Kind::Leases, true) => self.leases(&mut reader)?,
             (Kind::Records, true) => self.records(&mut reader)?,
             (Kind::Trailer, true) => self.trailer(&mut reader)?,
@@ -114,7 +114,7 @@ impl ImageLoader {
             let (what, understood) = ("image format", FORMAT_WITH_AUTH);
             return Err(DecodeError::Newer { what, found, understood, offset });
         }
-        self.auth_due = found > FORMAT;
+        self.auth_may_follow = found > FORMAT;
         self.state.position = Position(reader.unsigned()?);
         self.state.epoch = Epoch(reader.unsigned()?);
         self.state.clock = Timestamp(reader.unsigned()?);
@@ -137,11 +137,12 @@ impl ImageLoader {
 
     fn auth(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.state.auth = Arc::new(auth::decode(reader)?);
-        self.auth_due = false;
+        self.auth_may_follow = false;
         Ok(())
     }
 
     fn leases(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.auth_may_follow = false;
         while reader.remaining() > 0 {
             let id = LeaseId(reader.signed()?);
             let ttl = reader.signed()?;
@@ -153,6 +154,7 @@ impl ImageLoader {
     }
 
     fn records(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.auth_may_follow = false;
         let mut last = ModRevision::default();
         let Some(keys) = &mut self.keys else { return reader.damaged("records before the header") };
         while reader.remaining() > 0 {

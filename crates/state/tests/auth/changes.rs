@@ -1,5 +1,7 @@
 //! What changes come to: etcd's refusals, in its order, and what it counts.
 
+use std::sync::Arc;
+
 use state::{
     AlarmAction, AlarmType, AuthChange, Command, MemberId, Permission, PermissionType, Refusal,
     Reply, TokenDigest,
@@ -129,8 +131,7 @@ fn roles_and_their_faults() {
 #[test]
 fn nobody_locks_root_out_while_it_is_needed() {
     let mut machine = Machine::guarded();
-    let (name, role) =
-        || -> (std::sync::Arc<str>, std::sync::Arc<str>) { ("root".into(), "root".into()) }();
+    let (name, role): (Arc<str>, Arc<str>) = ("root".into(), "root".into());
     let invalid = Refusal::InvalidAuthManagement;
     assert_eq!(machine.refuses(AuthChange::UserDelete { name: name.clone() }), invalid);
     assert_eq!(machine.refuses(AuthChange::RoleDelete { name: role.clone() }), invalid);

@@ -3,14 +3,14 @@
 //! signature is dearer than a request.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Map, Value, json};
+use state::{AuthRevision, Identity};
 
-use super::Identity;
+use super::fingerprint;
 use super::keys::Key;
 use super::shards::Shards;
 use crate::config::JwtOptions;
@@ -45,11 +45,11 @@ impl Jwt {
         Ok(Self { key, method, ttl: options.ttl, verified: Shards::new() })
     }
 
-    pub(super) fn issue(&self, user: &str, auth_revision: u64) -> Result<String, Status> {
+    pub(super) fn issue(&self, user: &str, at: AuthRevision) -> Result<String, Status> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let until = since.saturating_add(self.ttl).as_secs();
         let header = json!({ "alg": self.method, "typ": "JWT" });
-        let claims = json!({ "exp": until, "revision": auth_revision, "username": user });
+        let claims = json!({ "exp": until, "revision": at.0, "username": user });
         let mut token = BASE64.encode(header.to_string());
         token.push('.');
         BASE64.encode_string(claims.to_string(), &mut token);
@@ -77,33 +77,44 @@ impl Jwt {
             }
             None => {}
         }
-        let verified = self.verify(token, now)?;
+        let verified = match self.verify(token, now) {
+            Ok(verified) => verified,
+            Err(why) => {
+                tracing::debug!(token = fingerprint(token), reason = why, "a JWT was refused");
+                return None;
+            }
+        };
         if token.len() <= LONGEST_REMEMBERED {
             remember(&mut shard.write(), token, verified.clone(), now);
         }
         Some(verified.identity)
     }
 
-    /// All that makes a token good, in the order in which it can be trusted.
-    fn verify(&self, token: &str, now: u64) -> Option<Verified> {
-        let (signed, signature) = token.rsplit_once('.')?;
-        let (header, claims) = signed.split_once('.')?;
-        let header = object(header)?;
+    /// All that makes a token good, in the order in which it can be trusted; or why it is not.
+    fn verify(&self, token: &str, now: u64) -> Result<Verified, &'static str> {
+        let (signed, signature) = token.rsplit_once('.').ok_or("it has not three parts")?;
+        let (header, claims) = signed.split_once('.').ok_or("it has not three parts")?;
+        let header = object(header).ok_or("its header cannot be read")?;
         // The method is the server's to choose: a token that names another one is not looked at.
-        if header.get("alg")?.as_str()? != self.method {
-            return None;
+        if header.get("alg").and_then(Value::as_str) != Some(self.method) {
+            return Err("it is signed by another method than sign-method");
         }
-        if !self.key.verifies(signed.as_bytes(), &BASE64.decode(signature).ok()?) {
-            return None;
+        let signature = BASE64.decode(signature).map_err(|_| "its signature cannot be read")?;
+        if !self.key.verifies(signed.as_bytes(), &signature) {
+            return Err("its signature is not of our key");
         }
-        let claims = object(claims)?;
-        let until = date(&claims, "exp")?.unwrap_or(u64::MAX);
-        let from = date(&claims, "nbf")?.unwrap_or(0);
-        if !(from..until).contains(&now) {
-            return None;
+        let claims = object(claims).ok_or("its claims cannot be read")?;
+        let until = date(&claims, "exp").ok_or("its exp is no date")?.unwrap_or(u64::MAX);
+        let from = date(&claims, "nbf").ok_or("its nbf is no date")?.unwrap_or(0);
+        if now >= until {
+            return Err("it has expired");
         }
-        let user: Arc<str> = claims.get("username")?.as_str()?.into();
-        Some(Verified { identity: Identity { user, auth_revision: revision(&claims)? }, until })
+        if now < from {
+            return Err("it is not valid yet");
+        }
+        let name = claims.get("username").and_then(Value::as_str).ok_or("it has no username")?;
+        let auth_revision = AuthRevision(revision(&claims).ok_or("it has no revision")?);
+        Ok(Verified { identity: Identity::User { name: name.into(), auth_revision }, until })
     }
 
     #[cfg(test)]

@@ -25,7 +25,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// The key of all tokens.
 pub(super) enum Key {
     /// Who knows it signs and verifies.
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     /// Without the private half tokens are only verified.
     Pair(Option<Private>, ParsedPublicKey),
 }
@@ -112,7 +112,7 @@ impl Key {
             let secret = private.ok_or_else(|| {
                 format!("{MISSING} (--auth-token: HMAC needs priv-key, a file with the secret)")
             })?;
-            return Ok(Self::Secret(hmac::Key::new(algorithm, &secret.bytes)));
+            return Ok(Self::Secret(Box::new(hmac::Key::new(algorithm, &secret.bytes))));
         }
         let private = private.map(|text| family.private(&text)).transpose()?;
         let given = public.map(|text| family.public(&text)).transpose()?;

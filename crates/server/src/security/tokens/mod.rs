@@ -11,43 +11,22 @@ mod shards;
 mod simple;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest as sha;
+use state::{Auth, AuthRevision, Identity, TokenDigest};
 
 use crate::config::AuthToken;
 use crate::grpc::{Code, Status};
 use jwt::Jwt;
 use simple::Simple;
 
-/// The SHA-256 of a simple token, by which the machine knows it.
-pub type Digest = [u8; 32];
-
-/// Who shows a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The user's name.
-    pub user: Arc<str>,
-    /// The revision of users and roles that the token was given at; of simple tokens, as in etcd,
-    /// the present one.
-    pub auth_revision: u64,
-}
-
-/// What the machine says of tokens at the moment of a request.
-pub struct Known<'a> {
-    /// The present revision of users and roles.
-    pub auth_revision: u64,
-    /// Whose token has this digest.
-    pub user_of: &'a dyn Fn(&Digest) -> Option<Arc<str>>,
-}
-
 /// Gives and recognizes tokens of the kind that `--auth-token` asks for.
 pub struct Tokens(Kind);
 
 enum Kind {
     Off,
-    Simple(Simple),
+    Simple(Box<Simple>),
     Jwt(Box<Jwt>),
 }
 
@@ -59,7 +38,7 @@ impl Tokens {
     pub fn open(settings: &AuthToken) -> Result<Self, String> {
         Ok(Self(match settings {
             AuthToken::Off => Kind::Off,
-            AuthToken::Simple { ttl } => Kind::Simple(Simple::new(*ttl)),
+            AuthToken::Simple { ttl } => Kind::Simple(Box::new(Simple::new(*ttl))),
             AuthToken::Jwt(options) => Kind::Jwt(Box::new(Jwt::open(options)?)),
         }))
     }
@@ -75,39 +54,41 @@ impl Tokens {
     ///
     /// # Errors
     /// There are too many simple tokens; there is no key to sign with; no kind of token is on.
-    pub fn issue(&self, user: &str, auth_revision: u64, index: u64) -> Result<String, Status> {
+    pub fn issue(&self, user: &str, at: AuthRevision, index: u64) -> Result<String, Status> {
         match &self.0 {
             Kind::Off => Err(Status::fixed(
                 Code::InvalidArgument,
                 "etcdserver: authentication failed, invalid user ID or password",
             )),
             Kind::Simple(simple) => simple.issue(index),
-            Kind::Jwt(jwt) => jwt.issue(user, auth_revision),
+            Kind::Jwt(jwt) => jwt.issue(user, at),
         }
     }
 
     /// Whose token this is; `None` if it is nobody's, no longer anybody's, or not of the kind in use.
     /// It counts as a use of the token. A prefix `Bearer ` has been taken off.
     #[must_use]
-    pub fn identify(&self, token: &str, known: &Known<'_>) -> Option<Identity> {
+    pub fn identify(&self, token: &str, auth: &Auth) -> Option<Identity> {
         match &self.0 {
             Kind::Off => None,
             Kind::Simple(simple) => {
-                let user = simple.identify(token, known.user_of)?;
-                Some(Identity { user, auth_revision: known.auth_revision })
+                let name = simple.identify(token, |digest| auth.token_user(digest).cloned())?;
+                Some(Identity::User { name, auth_revision: auth.revision() })
             }
             Kind::Jwt(jwt) => jwt.identify(token),
         }
     }
 
     /// Of the tokens that the machine has, those that nobody has used for their time to live; from
-    /// then on they are not recognized. To be asked every second, with all that the machine has:
-    /// what is seen here for the first time, as after a restart, has its full time before it.
-    pub fn expired(&self, kept: impl IntoIterator<Item = Digest>) -> Vec<Digest> {
+    /// then on they are not recognized. To be asked every second: what is seen here for the first
+    /// time, as after a restart, has its full time before it.
+    #[must_use]
+    pub fn expired(&self, auth: &Auth) -> Vec<TokenDigest> {
+        let kept = auth.tokens().map(|(digest, _)| *digest);
         match &self.0 {
             Kind::Simple(simple) => simple.expired(kept),
             // What is left of a time when tokens were simple is of no use.
-            Kind::Off | Kind::Jwt(_) => kept.into_iter().take(simple::MOST_EXPIRED).collect(),
+            Kind::Off | Kind::Jwt(_) => kept.take(simple::MOST_EXPIRED).collect(),
         }
     }
 }
@@ -115,7 +96,7 @@ impl Tokens {
 /// As without any flag.
 impl Default for Tokens {
     fn default() -> Self {
-        Self(Kind::Simple(Simple::new(Duration::from_secs(300))))
+        Self(Kind::Simple(Box::new(Simple::new(Duration::from_secs(300)))))
     }
 }
 
@@ -129,16 +110,59 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// The SHA-256 of a token.
+/// The SHA-256 of a token, by which the machine knows it.
 #[must_use]
-pub fn digest(token: &str) -> Digest {
+pub fn digest(token: &str) -> TokenDigest {
     let mut digest = [0; 32];
     digest.copy_from_slice(sha::digest(&sha::SHA256, token.as_bytes()).as_ref());
-    digest
+    TokenDigest(digest)
 }
 
 /// What the log may show of a token, as in etcd.
 #[must_use]
 pub fn fingerprint(token: &str) -> String {
-    digest(token).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    digest(token).0.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use state::{Auth, AuthRevision};
+
+    use super::{Tokens, digest, fingerprint};
+    use crate::config::{AuthToken, JwtOptions, SignMethod};
+
+    #[test]
+    fn digests_are_sha_256_and_fingerprints_etcd_s() {
+        // Of "abc", from the standard.
+        let start = [0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01];
+        assert!(digest("abc").0.starts_with(&start));
+        assert_eq!(fingerprint("abc"), "ba7816bf8f01");
+    }
+
+    #[test]
+    fn nothing_of_a_kind_is_shown_and_off_gives_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "hunter2").unwrap();
+        let jwt = AuthToken::Jwt(JwtOptions {
+            method: SignMethod::Hs256,
+            public_key: None,
+            private_key: Some(secret),
+            ttl: Duration::from_secs(1),
+        });
+        let simple = AuthToken::Simple { ttl: Duration::from_secs(1) };
+        for (settings, kept) in [(AuthToken::Off, false), (simple, true), (jwt, false)] {
+            let tokens = Tokens::open(&settings).unwrap();
+            assert!(!format!("{tokens:?}").contains("hunter"));
+            assert_eq!(tokens.are_kept(), kept);
+            let issued = tokens.issue("alice", AuthRevision(3), 5);
+            assert_eq!(issued.is_err(), settings == AuthToken::Off);
+            let known = issued.ok().and_then(|token| tokens.identify(&token, &Auth::default()));
+            assert_eq!(known.is_some(), matches!(settings, AuthToken::Jwt(_)));
+            assert!(tokens.identify("abcdefghijklmnop.5", &Auth::default()).is_none());
+            assert!(tokens.expired(&Auth::default()).is_empty());
+        }
+    }
 }

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use state::TokenDigest;
 use tokio::time::Instant;
 
+use super::digest;
 use super::shards::Shards;
-use super::{Digest, digest};
 use crate::grpc::{Code, Status};
 
 const LETTERS: &[u8; 52] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -26,9 +27,16 @@ pub(super) const MOST_EXPIRED: usize = 1024;
 /// When a token was used last.
 #[derive(Debug)]
 struct Usage {
-    digest: Digest,
+    digest: TokenDigest,
     /// In milliseconds since [`Simple::began`].
     last: AtomicU64,
+}
+
+#[derive(Default)]
+struct Alive {
+    /// With the round of looking through the machine's tokens that has seen them last.
+    tokens: HashMap<TokenDigest, (Arc<Usage>, u64)>,
+    round: u64,
 }
 
 pub(super) struct Simple {
@@ -36,7 +44,7 @@ pub(super) struct Simple {
     began: Instant,
     most_alive: usize,
     /// All tokens that the machine was seen to have.
-    alive: Mutex<HashMap<Digest, Arc<Usage>>>,
+    alive: Mutex<Alive>,
     /// Those that were used, for the next request with the same.
     shards: Shards<Arc<Usage>>,
 }
@@ -53,7 +61,7 @@ impl Simple {
     }
 
     pub(super) fn issue(&self, index: u64) -> Result<String, Status> {
-        if self.alive.lock().len() >= self.most_alive {
+        if self.alive.lock().tokens.len() >= self.most_alive {
             return Err(Status::new(
                 Code::ResourceExhausted,
                 format!(
@@ -69,7 +77,7 @@ impl Simple {
     pub(super) fn identify(
         &self,
         token: &str,
-        user_of: &dyn Fn(&Digest) -> Option<Arc<str>>,
+        user_of: impl Fn(&TokenDigest) -> Option<Arc<str>>,
     ) -> Option<Arc<str>> {
         let now = self.now();
         let shard = self.shards.of(token);
@@ -82,8 +90,7 @@ impl Simple {
         }
         let digest = digest(token);
         let user = user_of(&digest)?;
-        let usage =
-            Arc::clone(self.alive.lock().entry(digest).or_insert_with(|| fresh(digest, now)));
+        let usage = self.alive.lock().usage(digest, now);
         if !self.touch(&usage, now) {
             return None;
         }
@@ -91,21 +98,26 @@ impl Simple {
         Some(user)
     }
 
-    pub(super) fn expired(&self, kept: impl IntoIterator<Item = Digest>) -> Vec<Digest> {
+    pub(super) fn expired(&self, kept: impl IntoIterator<Item = TokenDigest>) -> Vec<TokenDigest> {
         let now = self.now();
         let mut expired = Vec::new();
         let mut alive = self.alive.lock();
-        let mut before = std::mem::take(&mut *alive);
+        alive.round += 1;
+        let round = alive.round;
         for digest in kept {
-            let usage = before.remove(&digest).unwrap_or_else(|| fresh(digest, now));
-            if self.is_over(&usage, now) && expired.len() < MOST_EXPIRED {
+            let (usage, seen) =
+                alive.tokens.entry(digest).or_insert_with(|| (fresh(digest, now), round));
+            *seen = round;
+            if self.is_over(usage, now) && expired.len() < MOST_EXPIRED {
                 expired.push(digest);
             }
-            alive.insert(digest, usage);
         }
+        // Not at once: who is just being identified may be younger than what the caller looked at.
+        let before = alive.tokens.len();
+        alive.tokens.retain(|_, (_, seen)| *seen + 1 >= round);
+        let gone = before - alive.tokens.len();
         drop(alive);
-        if !before.is_empty() {
-            drop(before);
+        if gone > 0 {
             self.forget();
         }
         expired
@@ -139,7 +151,15 @@ impl Simple {
     }
 }
 
-fn fresh(digest: Digest, now: u64) -> Arc<Usage> {
+impl Alive {
+    fn usage(&mut self, digest: TokenDigest, now: u64) -> Arc<Usage> {
+        let round = self.round;
+        let (usage, _) = self.tokens.entry(digest).or_insert_with(|| (fresh(digest, now), round));
+        Arc::clone(usage)
+    }
+}
+
+fn fresh(digest: TokenDigest, now: u64) -> Arc<Usage> {
     Arc::new(Usage { digest, last: AtomicU64::new(now) })
 }
 
@@ -173,14 +193,15 @@ mod tests {
 
     use parking_lot::Mutex;
     use proptest::prelude::*;
+    use state::TokenDigest;
     use tokio::time::advance;
 
-    use super::super::{Digest, digest};
+    use super::super::digest;
     use super::{MOST_EXPIRED, Simple, is_well_formed};
 
     /// What the machine knows.
     #[derive(Default)]
-    struct Machine(Mutex<BTreeMap<Digest, Arc<str>>>);
+    struct Machine(Mutex<BTreeMap<TokenDigest, Arc<str>>>);
 
     impl Machine {
         fn issue(&self, tokens: &Simple, user: &str) -> String {
@@ -190,7 +211,7 @@ mod tests {
         }
 
         fn who(&self, tokens: &Simple, token: &str) -> Option<String> {
-            let user = tokens.identify(token, &|digest| self.0.lock().get(digest).cloned());
+            let user = tokens.identify(token, |digest| self.0.lock().get(digest).cloned());
             user.map(|user| user.to_string())
         }
 
@@ -219,7 +240,7 @@ mod tests {
         }
         assert_eq!(machine.who(&tokens, &idle), None);
         assert_eq!(machine.0.lock().len(), 1);
-        advance(3 * SECOND).await;
+        advance(2 * SECOND).await;
         assert_eq!(machine.who(&tokens, &used).as_deref(), Some("alice"), "at its last moment");
         advance(3 * SECOND + Duration::from_millis(1)).await;
         assert_eq!(machine.who(&tokens, &used), None, "even before it was swept");
@@ -250,8 +271,9 @@ mod tests {
         let dropped = machine.0.lock().pop_first().unwrap();
         assert_eq!(machine.who(&tokens, &token), None);
         machine.sweep(&tokens);
+        machine.sweep(&tokens);
         let texts = || tokens.shards.all().iter().map(|shard| shard.read().len()).sum::<usize>();
-        assert_eq!((tokens.alive.lock().len(), texts()), (0, 0));
+        assert_eq!((tokens.alive.lock().tokens.len(), texts()), (0, 0));
         machine.0.lock().insert(dropped.0, "carol".into());
         assert_eq!(machine.who(&tokens, &token).as_deref(), Some("carol"));
     }
@@ -265,7 +287,7 @@ mod tests {
         for other in 0..100 {
             assert_eq!(machine.who(&tokens, &format!("aaaaaaaaaaaaaaaa.{other}")), None);
         }
-        assert_eq!(tokens.alive.lock().len(), 0, "strangers are not remembered");
+        assert_eq!(tokens.alive.lock().tokens.len(), 0, "strangers are not remembered");
         machine.sweep(&tokens);
         tokens.most_alive = MOST_EXPIRED + 5;
         let refused = tokens.issue(1).unwrap_err();
@@ -273,7 +295,21 @@ mod tests {
         advance(2 * SECOND).await;
         assert_eq!(machine.sweep(&tokens), MOST_EXPIRED);
         assert_eq!(machine.sweep(&tokens), 5);
+        assert_eq!(machine.sweep(&tokens), 0);
         assert!(tokens.issue(1).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_identified_while_the_sweeper_looks_at_an_older_machine_stays_known() {
+        let (tokens, machine) = (Simple::new(3 * SECOND), Machine::default());
+        let token = machine.issue(&tokens, "alice");
+        for _ in 0..9 {
+            assert!(machine.who(&tokens, &token).is_some());
+            assert!(tokens.expired([]).is_empty());
+            assert_eq!(tokens.alive.lock().tokens.len(), 1, "its last use is remembered");
+            advance(SECOND).await;
+            assert_eq!(machine.sweep(&tokens), 0);
+        }
     }
 
     #[test]
@@ -290,7 +326,7 @@ mod tests {
         #[test]
         fn no_text_is_a_token_of_nobody_s(text in "[a-zA-Z]{15,17}[.]?[0-9a.+-]{0,22}|\\PC*") {
             let tokens = Simple::new(SECOND);
-            prop_assert_eq!(tokens.identify(&text, &|_| None), None);
+            prop_assert_eq!(tokens.identify(&text, |_| None), None);
         }
     }
 }
