@@ -29,6 +29,7 @@ func (w *window) figures() []figure {
 	all = append(all, w.storeUse()...)
 	all = append(all, w.requestTimes()...)
 	all = append(all, w.storeTimes()...)
+	all = append(all, w.ownTimes()...)
 	return append(all, w.around()...)
 }
 
@@ -94,6 +95,33 @@ func (w *window) storeTimes() []figure {
 			figure{group, operation + " number", "", grown.count, false})
 	}
 	return all
+}
+
+// ownTimes are what the store says of itself: how long its requests and syncs took, and how long its
+// threads waited for a core.
+func (w *window) ownTimes() []figure {
+	const group = "store, by its own account"
+	var all []figure
+	for _, family := range []struct{ name, label, shown string }{
+		{"etcd_server_request_duration_seconds", "type", ""},
+		{"etcd_disk_wal_fsync_duration_seconds", "", "sync"},
+	} {
+		before := w.before.store.histograms(family.name, family.label)
+		after := w.after.store.histograms(family.name, family.label)
+		for _, kind := range slices.Sorted(maps.Keys(after)) {
+			grown := after[kind].since(before[kind])
+			if grown.count < fewest {
+				continue
+			}
+			name := family.shown + kind
+			all = append(all,
+				figure{group, name + " mean", "ms", 1e3 * grown.mean(), false},
+				figure{group, name + " p99 (interpolated)", "ms", 1e3 * grown.quantile(0.99), false},
+				figure{group, name + " number", "", grown.count, false})
+		}
+	}
+	waited := w.after.used["store"].queued - w.before.used["store"].queued
+	return append(all, figure{group, "threads' wait for a core", "s", waited.Seconds(), false})
 }
 
 func (w *window) around() []figure {

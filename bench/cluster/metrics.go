@@ -20,7 +20,8 @@ type sample struct {
 type metrics map[string][]sample
 
 var families = []string{"apiserver_request_duration_seconds_", "apiserver_request_total",
-	"etcd_request_duration_seconds_", "etcd_request_errors_total", "etcd_requests_total"}
+	"etcd_request_duration_seconds_", "etcd_request_errors_total", "etcd_requests_total",
+	"etcd_server_request_duration_seconds_", "etcd_disk_wal_fsync_duration_seconds_"}
 
 // scrape reads the API server's /metrics.
 func scrape(ctx context.Context, client kubernetes.Interface) (metrics, error) {
@@ -49,7 +50,8 @@ func parseMetrics(text string) metrics {
 func parseSample(line string) (string, sample, bool) {
 	name, rest, labelled := strings.Cut(line, "{")
 	if !labelled {
-		return "", sample{}, false
+		name, rest, _ = strings.Cut(line, " ")
+		rest = "} " + rest
 	}
 	inside, number, closed := strings.Cut(rest, "} ")
 	value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)

@@ -18,6 +18,7 @@ type snapshot struct {
 	used    map[string]usage
 	harness time.Duration
 	metrics metrics
+	store   metrics
 }
 
 // capture takes a snapshot. Of what is not running yet it says nothing.
@@ -44,6 +45,9 @@ func (p *plane) capture(ctx context.Context) (snapshot, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	if s.store, err = p.store.metrics(ctx); err != nil {
+		return s, fmt.Errorf("the store's metrics: %w", err)
+	}
 	if s.metrics, err = scrape(ctx, p.client); err != nil {
 		return s, fmt.Errorf("the API server's metrics: %w", err)
 	}

@@ -32,7 +32,23 @@ func freePorts(n int) ([]int, error) {
 // store is one running etcd or Meridian.
 type store struct {
 	process *process
+	client  *http.Client
 	url     string
+}
+
+// metrics reads the store's own /metrics.
+func (s *store) metrics(ctx context.Context) (metrics, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return parseMetrics(string(body)), err
 }
 
 // startStore starts a store with the flags kubeadm gives etcd, and waits until it is healthy.
@@ -61,8 +77,8 @@ func startStore(ctx context.Context, t target, dir string, a *authority, secure 
 	if err != nil {
 		return nil, err
 	}
-	s := &store{process: p, url: url}
 	client, err := storeClient(a, secure)
+	s := &store{process: p, client: client, url: url}
 	if err == nil {
 		err = await(ctx, 20*time.Second, t.name+"'s /health",
 			func(ctx context.Context) (bool, string) { return healthy(ctx, client, url) }, p)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 // usage is what the kernel says a process has used since it started; peak is since forgetPeak.
 type usage struct {
 	cpu       time.Duration
+	queued    time.Duration
 	resident  float64
 	anonymous float64
 	peak      float64
@@ -30,7 +32,7 @@ func usageOf(pid int) (usage, error) {
 	if len(fields) < 13 {
 		return u, fmt.Errorf("%sstat is cut short", proc)
 	}
-	u.cpu = ticks(fields[11]) + ticks(fields[12])
+	u.cpu, u.queued = ticks(fields[11])+ticks(fields[12]), queued(proc)
 	for _, f := range []struct {
 		file, key string
 		scale     float64
@@ -46,6 +48,20 @@ func usageOf(pid int) (usage, error) {
 		*f.to = value * f.scale
 	}
 	return u, nil
+}
+
+// queued is how long the process' threads, those that live, were ready to run and found no core.
+func queued(proc string) time.Duration {
+	var total time.Duration
+	threads, _ := filepath.Glob(proc + "task/*/schedstat")
+	for _, file := range threads {
+		raw, err := os.ReadFile(file)
+		if fields := strings.Fields(string(raw)); err == nil && len(fields) > 1 {
+			n, _ := strconv.ParseInt(fields[1], 10, 64)
+			total += time.Duration(n)
+		}
+	}
+	return total
 }
 
 // ticks are hundredths of a second, as the kernel accounts to user space.

@@ -346,20 +346,22 @@ impl Operations {
         let ops = if reply.succeeded { &txn.success } else { &txn.failure };
         let mut count = 0;
         for (op, (_, reply)) in ops.iter().zip(&reply.responses) {
-            count += 1;
-            match (op, reply) {
-                (Op::Range(_), _) => {
-                    self.ranges.fetch_add(1, Relaxed);
-                }
-                (Op::Put(put), _) => self.put(put.key.len() + put.value.len()),
-                (Op::DeleteRange(_), _) => {
-                    self.deletes.fetch_add(1, Relaxed);
-                }
-                (Op::Txn(txn), OpReply::Txn(reply)) => count += self.branch(txn, reply) - 1,
-                (Op::Txn(_), _) => {}
-            }
+            count += match (op, reply) {
+                (Op::Txn(txn), OpReply::Txn(reply)) => self.branch(txn, reply),
+                (op, _) => self.operation(op),
+            };
         }
         count
+    }
+
+    fn operation(&self, op: &Op) -> usize {
+        match op {
+            Op::Range(_) => drop(self.ranges.fetch_add(1, Relaxed)),
+            Op::Put(put) => self.put(put.key.len() + put.value.len()),
+            Op::DeleteRange(_) => drop(self.deletes.fetch_add(1, Relaxed)),
+            Op::Txn(_) => {}
+        }
+        1
     }
 }
 

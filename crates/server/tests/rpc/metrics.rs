@@ -49,7 +49,11 @@ async fn traffic(server: &Server) {
     let txn = pb::TxnRequest { success: vec![put.clone(), put], ..Default::default() };
     let twice = client.call::<_, pb::TxnResponse>("/etcdserverpb.KV/Txn", txn.clone()).await;
     assert!(twice.is_err(), "one key is put twice");
-    let txn = pb::TxnRequest { success: txn.success[..1].to_vec(), ..Default::default() };
+    // One that holds nothing stands inside, and counts for nothing.
+    let nothing = pb::request_op::Request::RequestTxn(pb::TxnRequest::default());
+    let nothing = pb::RequestOp { request: Some(nothing) };
+    let success = vec![txn.success[0].clone(), nothing];
+    let txn = pb::TxnRequest { success, ..Default::default() };
     client.call::<_, pb::TxnResponse>("/etcdserverpb.KV/Txn", txn).await.unwrap();
     for page in ["GET /health", "GET /livez", "GET /readyz"] {
         server.http(page).await;
