@@ -28,5 +28,7 @@ echo "== snapshots"
 BIN=$(dirname "$etcd") snapshot/run.sh "$meridian" -seed "$seed"
 echo "== flags"
 (cd tools && go run -buildvcs=false ./flags)
+echo "== stores of an etcd, restored"
+MERIDIAN="$meridian" ETCD="$etcd" restore/run.sh
 echo "== kill -9"
 bin/kill -seed "$seed" -rounds "${ROUNDS:-100}" -server "$meridian"

@@ -18,7 +18,7 @@ use std::path::Path;
 pub use database::{Database, Loaded};
 pub use destination::{Destination, RESTORING};
 pub use member::{Member, Translate};
-pub use own::{checkpoint, directory, is_at};
+pub use own::{checkpoint, directory, is_directory_of_ours};
 
 /// Hears how many bytes are done, and of how many.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);

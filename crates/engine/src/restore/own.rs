@@ -23,7 +23,7 @@ pub fn checkpoint(path: &Path) -> Result<State, Unusable> {
 
 /// Whether `dir` looks like a data directory.
 #[must_use]
-pub fn is_at(dir: &Path) -> bool {
+pub fn is_directory_of_ours(dir: &Path) -> bool {
     let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
     names.map(|file| file.file_name()).any(|name| name.to_string_lossy().ends_with(".journal"))
 }

@@ -64,7 +64,8 @@ pub(crate) fn record(
             _ => {}
         }
     }
-    let of_its_place = written == at.main.0 && kv.version > 0;
+    let counted = (1..i64::MAX).contains(&kv.version);
+    let of_its_place = written == at.main.0 && counted;
     let made_before = kv.create_revision > Revision(0) && kv.create_revision <= at.main;
     let whole = tombstone || of_its_place && made_before;
     if kv.key.is_empty() || !whole {
@@ -163,4 +164,59 @@ fn permission(bytes: &[u8]) -> Result<Permission, Malformed> {
 
 fn text(value: Value<'_>) -> Result<String, Malformed> {
     String::from_utf8(value.bytes().to_vec()).map_err(|_| Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const AT: ModRevision = ModRevision { main: Revision(7), sub: 1 };
+
+    #[test]
+    fn a_record_is_read_where_it_stands() {
+        let bytes = b"\x0a\x01k\x10\x05\x18\x07\x20\x02\x2a\x01v\x30\x09";
+        let kv = record(AT, false, bytes).expect("a record");
+        assert_eq!((kv.key, kv.value), (&b"k"[..], &b"v"[..]));
+        assert_eq!((kv.create_revision, kv.mod_revision, kv.sub), (Revision(5), Revision(7), 1));
+        assert_eq!((kv.version, kv.lease), (2, LeaseId(9)));
+        let elsewhere = ModRevision { main: Revision(8), sub: 0 };
+        assert!(record(elsewhere, false, bytes).is_err());
+        assert!(record(AT, false, b"\x0a\x01k").is_err(), "no version");
+        let gone = record(AT, true, b"\x0a\x01k").expect("a deletion");
+        assert!(gone.tombstone && gone.key == b"k");
+        assert!(record(AT, true, b"").is_err(), "no key");
+    }
+
+    #[test]
+    fn a_revision_has_its_form() {
+        let mut key = [0; 18];
+        (key[7], key[8], key[16], key[17]) = (7, b'_', 1, b't');
+        assert_eq!(record_key(&key), Some((AT, true)));
+        assert_eq!(record_key(&key[..17]), Some((AT, false)));
+        assert_eq!(record_key(&key[..16]), None);
+        key[17] = b'x';
+        assert_eq!(record_key(&key), None);
+        key[8] = b'-';
+        assert_eq!(record_key(&key[..17]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let read = [
+                record(AT, false, &bytes).is_ok(),
+                record(AT, true, &bytes).is_ok(),
+                record_key(&bytes).is_some(),
+                revision(&bytes).is_some(),
+                number(&bytes).is_some(),
+                lease(&bytes).is_ok(),
+                alarm(&bytes).is_ok(),
+                user(&bytes).is_ok(),
+                role(&bytes).is_ok(),
+            ];
+            prop_assert!(!bytes.is_empty() || read[5..].iter().all(|ok| *ok), "an empty message");
+        }
+    }
 }

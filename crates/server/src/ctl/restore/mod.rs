@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use engine::restore::{
-    Database, Destination, Loaded, Member, Unusable, checkpoint, directory, is_at,
+    Database, Destination, Loaded, Member, Unusable, checkpoint, directory, is_directory_of_ours,
 };
 use state::State;
 
@@ -92,7 +92,7 @@ fn read(order: &Order, lines: &mut Lines<'_>) -> Result<(Loaded, Option<Identity
     if Member::is_at(source) {
         return read_member(order, lines);
     }
-    if is_at(source) {
+    if is_directory_of_ours(source) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| Unusable(error.to_string()))?;
         let state = runtime.block_on(directory(source))?;

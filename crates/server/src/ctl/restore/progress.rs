@@ -28,15 +28,16 @@ impl<'a> Lines<'a> {
         work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, E>,
     ) -> Result<T, E> {
         let begun = Instant::now();
-        let (mut last, mut done, mut of) = (begun, 0, 0);
+        let (mut last, mut done, mut of, mut said_all) = (begun, 0, 0, false);
         let result = work(&mut |bytes, all| {
             (done, of) = (bytes, all);
             if last.elapsed() >= EVERY {
                 last = Instant::now();
+                said_all = done >= of;
                 self.say(&line(what, done, of, begun.elapsed()));
             }
         })?;
-        if of > 0 {
+        if of > 0 && !said_all {
             self.say(&line(what, of, of, begun.elapsed()));
         }
         Ok(result)
