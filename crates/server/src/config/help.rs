@@ -71,7 +71,6 @@ fn sentence(meaning: Meaning) -> String {
     match meaning {
         Meaning::Used(text) => text.to_owned(),
         Meaning::Nothing(why) => format!("Accepted, without meaning here: {why}."),
-        Meaning::Later(what) => format!("Not yet in effect: {what}."),
         Meaning::Refused(why) => format!("Refused: {why}."),
     }
 }

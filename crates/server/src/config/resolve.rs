@@ -280,9 +280,6 @@ fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
             Some(Meaning::Nothing(why)) => {
                 Some(Notice::info(name, &format!("accepted, without meaning here: {why}")))
             }
-            Some(Meaning::Later(what)) => {
-                Some(Notice::info(name, &format!("accepted, not yet in effect: {what}")))
-            }
             Some(Meaning::Used(_) | Meaning::Refused(_)) | None => None,
         });
     }

@@ -24,8 +24,6 @@ pub(crate) enum Meaning {
     Used(&'static str),
     /// Nothing, and why.
     Nothing(&'static str),
-    /// Nothing yet, and what it will do.
-    Later(&'static str),
     /// The server does not start with it, and why.
     Refused(&'static str),
 }
@@ -36,9 +34,6 @@ const fn used(name: &'static str, kind: Kind, default: &'static str, text: &'sta
 const fn none(name: &'static str, kind: Kind, default: &'static str, why: &'static str) -> Flag {
     Flag { name, kind, default, meaning: Meaning::Nothing(why) }
 }
-const fn later(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Flag {
-    Flag { name, kind, default, meaning: Meaning::Later(what) }
-}
 const fn refused(name: &'static str, kind: Kind, default: &'static str, why: &'static str) -> Flag {
     Flag { name, kind, default, meaning: Meaning::Refused(why) }
 }
@@ -48,7 +43,6 @@ const NO_RAFT: &str = "there is no Raft to tune";
 const NO_PEERS: &str = "no peer port is opened";
 const NO_BOLT: &str = "there is no bbolt file under the state";
 const NO_DISCOVERY: &str = "the journal says where the cluster is; nothing is discovered";
-const SPANS: &str = "export of traces";
 const ROTATION_DEFAULT: &str =
     r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#;
 

@@ -79,7 +79,7 @@ impl Services {
                 let change = AuthChange::UserRevokeRole { user: name.into(), role: role.into() };
                 changed!(AuthUserRevokeRoleResponse, self, context, change)
             }
-            other => Err(other.later()),
+            other => Err(other.misled()),
         }
     }
 
@@ -115,7 +115,7 @@ impl Services {
                 let change = AuthChange::RoleRevokePermission { role: request.role.into(), range };
                 changed!(AuthRoleRevokePermissionResponse, self, context, change)
             }
-            other => Err(other.later()),
+            other => Err(other.misled()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The methods of etcd's API, their paths and shapes, and which of them come later.
+//! The methods of etcd's API, their paths and shapes.
 
 use crate::grpc::{Code, Kind, Status};
 use crate::observe::metrics::MethodName;
@@ -142,13 +142,11 @@ impl Method {
         })
     }
 
-    /// What is said of a method that a later version brings.
+    /// What is said where a method was sent to that is not answered there: a fault of ours.
     #[must_use]
-    pub fn later(self) -> Status {
+    pub fn misled(self) -> Status {
         let MethodName { service, method, .. } = self.name();
-        let text =
-            format!("meridian: {service}/{method} is not implemented yet: a later version has it");
-        Status::new(Code::Unimplemented, text)
+        Status::new(Code::Internal, format!("meridian: {service}/{method} has lost its way"))
     }
 }
 

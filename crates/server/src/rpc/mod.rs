@@ -230,7 +230,7 @@ impl Services {
             Method::Proclaim => reply(&self.proclaim(context, decode(message)?).await?),
             Method::Leader => reply(&self.leader(context, decode(message)?).await?),
             Method::Resign => reply(&self.resign(context, decode(message)?).await?),
-            other => Err(other.later()),
+            other => Err(other.misled()),
         }
     }
 }
@@ -288,7 +288,7 @@ impl Service for Services {
             Method::Observe => Ok(self.observe(context, &decode(message)?)),
             Method::Snapshot => self.snapshot(&decode(message)?).await,
             Method::HealthWatch => Ok(health::watch(&decode(message)?)),
-            other => Err(other.later()),
+            other => Err(other.misled()),
         }
     }
 
@@ -302,7 +302,7 @@ impl Service for Services {
         match method {
             Method::Watch => Ok(self.watch(&context, requests)),
             Method::LeaseKeepAlive => Ok(self.lease_keep_alive(&context, requests)),
-            other => Err(other.later()),
+            other => Err(other.misled()),
         }
     }
 }

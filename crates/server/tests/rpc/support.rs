@@ -13,7 +13,7 @@ use server::grpc::{Peer, Settings, serve_connection};
 use server::http::{Access, Pages};
 use server::observe::metrics::{Metrics, Settings as Measured};
 use server::observe::store::StoreMetrics;
-use server::rpc::{Authentication, Identity, Limits, Parts as ServiceParts, Services, Snapshots};
+use server::rpc::{Authentication, Identity, Limits, Parts as ServiceParts, Services};
 use server::wire::etcdserverpb as pb;
 use state::MemberId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -146,10 +146,8 @@ async fn services_with(
         client_urls: vec!["http://127.0.0.1:2379".to_owned()],
         peer_urls: vec!["http://127.0.0.1:2380".to_owned()],
     };
-    let (limits, snapshots) = (Limits::default(), Snapshots::default());
-    let engine_too = engine.clone();
-    let parts =
-        ServiceParts { engine: engine_too, identity, limits, metrics, authentication, snapshots };
+    let limits = Limits::default();
+    let parts = ServiceParts { engine: engine.clone(), identity, limits, metrics, authentication };
     (engine, Services::of(parts))
 }
 

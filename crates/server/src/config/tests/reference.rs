@@ -68,7 +68,6 @@ fn here(flag: &Flag) -> String {
         Meaning::Used(what) => format!("**honoured.** {what}"),
         Meaning::Nothing(why) => format!("**accepted**: {why}"),
         Meaning::Refused(why) => format!("**refused**: {why}"),
-        Meaning::Later(what) => format!("**later**: {what}"),
     };
     here.replace('|', "\\|")
 }
