@@ -47,8 +47,9 @@ type watcher struct {
 	notified int64
 }
 
-func openWatch(side *Side) (*watchStream, error) {
-	ctx, cancel := context.WithCancel(context.Background())
+// openWatch opens a stream for the step's caller, who stays its caller.
+func openWatch(side *Side, step Step) (*watchStream, error) {
+	ctx, cancel := context.WithCancel(side.as(context.Background(), Step{As: step.As}))
 	client, err := pb.NewWatchClient(side.conn).Watch(ctx)
 	if err != nil {
 		cancel()
