@@ -205,7 +205,8 @@ func (g *generator) refreshed() {
 	for number := rootCaller; number < len(callers); number++ {
 		if g.pair.stale[number] {
 			delete(g.pair.stale, number)
-			if number == rootCaller || g.chance(60) {
+			_, known := g.pair.passwords[callers[number]]
+			if known && (number == rootCaller || g.chance(60)) {
 				g.queue = append(g.queue, g.authenticate(number))
 			}
 		}
@@ -222,10 +223,15 @@ func (p *Pair) learnAuth(step Step, want Outcome) {
 	}
 	switch request := step.Request.(type) {
 	case *pb.AuthUserAddRequest:
-		p.passwords[request.Name] = request.Password
+		if !request.GetOptions().GetNoPassword() {
+			p.passwords[request.Name] = request.Password
+		}
 	case *pb.AuthUserChangePasswordRequest:
 		p.passwords[request.Name] = request.Password
-	case *pb.AuthUserDeleteRequest, *pb.AuthUserRevokeRoleRequest, *pb.AuthRoleDeleteRequest,
+	case *pb.AuthUserDeleteRequest:
+		delete(p.passwords, request.Name)
+		p.revoked = true
+	case *pb.AuthUserRevokeRoleRequest, *pb.AuthRoleDeleteRequest,
 		*pb.AuthRoleRevokePermissionRequest, *pb.AuthEnableRequest:
 		p.revoked = true
 	}

@@ -25,8 +25,8 @@ type Targets struct {
 type Mix struct {
 	// Auth turns authentication on and lets several users ask.
 	Auth bool
-	// Services draws Lock and Election calls.
-	Services bool
+	// Services is the weight of Lock and Election calls.
+	Services int
 	// Gateway is the percentage of requests that go as JSON over HTTP.
 	Gateway int
 }

@@ -62,8 +62,8 @@ func (g *generator) kinds() []weighted {
 	if g.mix.Auth {
 		all = append(all, weighted{600, (*generator).auth})
 	}
-	if g.mix.Services {
-		all = append(all, weighted{50, (*generator).service})
+	if g.mix.Services > 0 {
+		all = append(all, weighted{g.mix.Services, (*generator).service})
 	}
 	if g.mix.Gateway > 0 {
 		all = append(all, weighted{40, (*generator).oddGateway})

@@ -37,7 +37,7 @@ type settings struct {
 	auth        int
 	jwt         bool
 	gateway     int
-	services    bool
+	services    int
 }
 
 func parseFlags() settings {
@@ -59,7 +59,7 @@ func parseFlags() settings {
 	flag.IntVar(&s.auth, "auth", 40, "percentage of the episodes with authentication on")
 	flag.BoolVar(&s.jwt, "jwt", false, "tokens are JWT, in all episodes; else in every other one")
 	flag.IntVar(&s.gateway, "gateway", 10, "percentage of the requests sent as JSON over HTTP")
-	flag.BoolVar(&s.services, "services", true, "draw Lock and Election calls")
+	flag.IntVar(&s.services, "services", 50, "Lock and Election calls among some 10,000 requests")
 	flag.Parse()
 	return s
 }
@@ -154,7 +154,7 @@ func (j *judge) episodeOf(episode, count int) error {
 	j.score(result)
 	if len(result.Diffs) > 0 {
 		again := fmt.Sprintf("go run ./differential -seed %d -episode %d -requests %d "+
-			"-per-episode %d -auth %d -jwt=%v -gateway %d -services=%v -etcd %s -meridian %s", j.seed,
+			"-per-episode %d -auth %d -jwt=%v -gateway %d -services %d -etcd %s -meridian %s", j.seed,
 			episode, j.requests, j.perEpisode, j.auth, j.jwt, j.gateway, j.services, j.etcd, j.meridian)
 		j.report(targets, jwt, result, again)
 	}

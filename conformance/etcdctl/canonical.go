@@ -23,8 +23,7 @@ var masks = []mask{
 	// The client's own log and messages.
 	{"", regexp.MustCompile(`"ts":"[^"]*"`), `"ts":"…"`},
 	{"", regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d`), "DATE"},
-	{"", regexp.MustCompile(`"?took"?[ :=]*"?[0-9.]+[nµm]?s"?`), "took …"},
-	{"", regexp.MustCompile(`"took":"[^"]*"`), `"took":"…"`},
+	{"", regexp.MustCompile(`took"?[ :=]*"?[0-9.]+[nµm]?s"?`), "took …"},
 	{"", regexp.MustCompile(`(127\.0\.0\.1:)\d+(->127\.0\.0\.1:)\d+`), "$1…$2…"},
 	{"", regexp.MustCompile(`0x[0-9a-f]+`), "ADDRESS"},
 	{"", regexp.MustCompile(`(LocalAddr: ')[^']*(')`), "${1}…${2}"},
@@ -32,7 +31,7 @@ var masks = []mask{
 	{"", regexp.MustCompile(`(?i)("?(?:raft_?term|raft_?index|raft_?applied_?index|db_?size|db_?size_?in_?use)"?\s*:\s*)[1-9]\d*`), "${1}…"},
 	{"^endpoint status", regexp.MustCompile(`(, )[\d.]+ [kMG]?B, [\d.]+ [kMG]?B, \d+%, `), "${1}SIZE, SIZE, SHARE, "},
 	{"^endpoint status", regexp.MustCompile(`((?:true|false), (?:true|false)), [1-9]\d*, [1-9]\d*, [1-9]\d*`), "$1, TERM, INDEX, APPLIED"},
-	{"^endpoint health.* -w table", regexp.MustCompile(`[\d.]+[µm]?s`), "TOOK"},
+	{"^endpoint health", regexp.MustCompile(`\b\d[\d.]*[nµm]?s\b`), "TOOK"},
 	// Time left.
 	{"", regexp.MustCompile(`remaining\([1-9]\d*s\)`), "remaining(…)"},
 	{"^lease timetolive", regexp.MustCompile(`("ttl":|"TTL" : )[1-9]\d*`), "${1}…"},
@@ -40,9 +39,13 @@ var masks = []mask{
 	// Tokens, and the hash of a snapshot file, which holds the engine's own records.
 	{"", regexp.MustCompile(`\b[A-Za-z]{16}\.\d+\b`), "TOKEN"},
 	{"^check", regexp.MustCompile(`(?m)^[^\n]*\r`), ""},
+	{"^check", regexp.MustCompile(`(?m)^.*p/s.*$`), "PROGRESS"},
 	{"^check", regexp.MustCompile(`\d+(\.\d+)?`), "N"},
+	{"^etcdutl snapshot status", regexp.MustCompile(`(?m)^[0-9a-f]{1,8}, `), "HASH, "},
+	{"^etcdutl snapshot status", regexp.MustCompile(`("[hH]ash" ?: ?)\d+`), "${1}HASH"},
+	{"^etcdutl snapshot status", regexp.MustCompile(`│ [0-9a-f]{1,8} │`), "│ HASH │"},
 	{"^etcdutl", regexp.MustCompile(`[\d.]+ [kM]B`), "SIZE"},
-	{"^etcdutl", regexp.MustCompile(`("totalSize":)[1-9]\d*`), "${1}…"},
+	{"^etcdutl", regexp.MustCompile(`("totalSize":|"Size" : )[1-9]\d*`), "${1}…"},
 	{"^snapshot", regexp.MustCompile(`"size":"[^"]*"`), `"size":"…"`},
 }
 
@@ -109,7 +112,13 @@ func (s *side) namesByLength() []name {
 	return names
 }
 
-// loosely leaves each line's words without numbers.
+var (
+	numbers = regexp.MustCompile(`\d+`)
+	// balancer is followed by which of its attempts a client has seen last.
+	balancer = regexp.MustCompile(`(latest balancer error: )[^}\n]*`)
+)
+
+// loosely leaves each line's words without numbers, and without how a connection has failed.
 func loosely(text string) string {
-	return regexp.MustCompile(`\d+`).ReplaceAllString(text, "N")
+	return numbers.ReplaceAllString(balancer.ReplaceAllString(text, "$1…"), "N")
 }

@@ -16,8 +16,7 @@ type Difference struct {
 }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s\n    %s\n      etcd:  %s\n      other: %s", d.Case, d.Where,
-		clip(d.Want), clip(d.Got))
+	return fmt.Sprintf("    %s\n      etcd:  %s\n      other: %s", d.Where, clip(d.Want), clip(d.Got))
 }
 
 func clip(text string) string {

@@ -73,7 +73,7 @@ func main() {
 		cannot(err)
 	}
 	if left := report(differences); left > 0 {
-		fmt.Printf("%d commands in %v: %d unexplained differences\n", commands,
+		fmt.Printf("%d commands in %v: %d with unexplained differences\n", commands,
 			time.Since(started).Round(time.Second), left)
 		os.Exit(1)
 	}
@@ -112,17 +112,25 @@ func runAll(s settings, scripts []Script) ([]Difference, error) {
 	return slices.Concat(results...), nil
 }
 
-// report prints what differs by command and counts what nothing explains.
+const linesShown = 4
+
+// report prints what differs by command and counts the commands that nothing explains.
 func report(differences []Difference) int {
 	counts := map[string]int{}
-	left := 0
+	left, last, lines := 0, "", 0
 	for _, each := range differences {
 		if name, ok := explain(each); ok {
 			counts[name]++
 			continue
 		}
-		left++
-		fmt.Printf("DIFFERENCE %v\n", each)
+		if each.Case != last {
+			left++
+			last, lines = each.Case, 0
+			fmt.Printf("DIFFERENCE %s\n", each.Case)
+		}
+		if lines++; lines <= linesShown {
+			fmt.Println(each)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		fmt.Printf("  explained %d times: %s\n", counts[name], name)

@@ -23,7 +23,11 @@ const (
 	readyLimit = 5 * time.Second
 	quiet      = 250 * time.Millisecond
 	agreeLimit = 4 * time.Second
-	pollPause  = 15 * time.Millisecond
+	// silence is how long a command that shows nothing is heard.
+	silence = time.Second
+	// holdLimit is how long one that is held may take until it shows something.
+	holdLimit = 1500 * time.Millisecond
+	pollPause = 15 * time.Millisecond
 )
 
 // runScript asks every line of one script of a fresh pair.
@@ -48,12 +52,13 @@ func runScript(targets Targets, script Script) ([]Difference, error) {
 	}
 	var differences []Difference
 	for _, each := range script.Cases {
+		started := time.Now()
 		want, got, err := p.run(each)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", each.Name, err)
 		}
 		if targets.show {
-			fmt.Printf("---- %s\n%s", each.Name, p.want.canonical(each, want).text())
+			fmt.Printf("---- %s (%v)\n%s", each.Name, time.Since(started).Round(time.Millisecond), p.want.canonical(each, want).text())
 		}
 		differences = append(differences, compare(each, p.want.canonical(each, want),
 			p.got.canonical(each, got))...)
@@ -143,7 +148,7 @@ func (w *waiting) begin(c Case) error {
 			return err
 		}
 		w.held = append(w.held, held)
-		waitUntil(readyLimit, func() bool { return held.stdout.String() != "" || !held.running() })
+		waitUntil(holdLimit, func() bool { return held.stdout.String() != "" || !held.running() })
 		w.learnLeases(held.stdout.String())
 	}
 	before := w.watchers()
@@ -201,7 +206,10 @@ func awaitAgreement(c Case, a, b *waiting) {
 			last, since = now, time.Now()
 			return false
 		}
-		if time.Since(since) < quiet || want == "" {
+		if want == "" && got == "" {
+			return time.Since(since) >= silence
+		}
+		if time.Since(since) < quiet {
 			return false
 		}
 		a.learnLeases(want)

@@ -41,7 +41,7 @@ func wireFields(raw []byte, indent string, depth int) (string, bool) {
 			if number <= 2 && value > 1<<32 {
 				ids++
 			}
-			if number == 4 && ids == 2 && depth > 0 && value > 0 {
+			if number == 4 && ids == 2 && value > 0 {
 				fmt.Fprintf(&text, "%s4: TERM\n", indent)
 				continue
 			}
