@@ -31,6 +31,8 @@ var masks = []mask{
 	{"", regexp.MustCompile(`(?i)("?(?:raft_?term|raft_?index|raft_?applied_?index|db_?size|db_?size_?in_?use)"?\s*:\s*)[1-9]\d*`), "${1}…"},
 	{"^endpoint status", regexp.MustCompile(`(, )[\d.]+ [kMG]?B, [\d.]+ [kMG]?B, \d+%, `), "${1}SIZE, SIZE, SHARE, "},
 	{"^endpoint status", regexp.MustCompile(`((?:true|false), (?:true|false)), [1-9]\d*, [1-9]\d*, [1-9]\d*`), "$1, TERM, INDEX, APPLIED"},
+	{"^endpoint status.* -w table", regexp.MustCompile(`[\d.]+ [kMG]?B │ [\d.]+ [kMG]?B │ \d+% │`), "SIZE │ SIZE │ SHARE │"},
+	{"^endpoint status.* -w table", regexp.MustCompile(`((?:true|false) │ (?:true|false) │) [1-9]\d* │ [1-9]\d* │ [1-9]\d* │`), "$1 TERM │ INDEX │ APPLIED │"},
 	{"^endpoint health", regexp.MustCompile(`\b\d[\d.]*[nµm]?s\b`), "TOOK"},
 	// Time left.
 	{"", regexp.MustCompile(`remaining\([1-9]\d*s\)`), "remaining(…)"},
@@ -87,14 +89,14 @@ func (s *side) masked(c Case, text string) string {
 	for _, each := range s.namesByLength() {
 		text = strings.ReplaceAll(text, each.text, each.stands)
 	}
+	if strings.Contains(c.Line, "-w table") {
+		// The width of a column follows what stands in it.
+		text = blanks.ReplaceAllString(dashes.ReplaceAllString(text, "---"), " ")
+	}
 	for _, each := range masks {
 		if each.lines == "" || regexp.MustCompile(each.lines).MatchString(c.Line) {
 			text = each.pattern.ReplaceAllString(text, each.with)
 		}
-	}
-	if strings.Contains(c.Line, "-w table") {
-		// The width of a column follows what stands in it.
-		text = blanks.ReplaceAllString(dashes.ReplaceAllString(text, "---"), " ")
 	}
 	return text
 }

@@ -78,6 +78,11 @@ func firstLine(text string) string {
 }
 
 func (p pair) run(c Case) (want, got Output, err error) {
+	if length, found := strings.CutPrefix(c.Line, "pause "); found {
+		pause, err := time.ParseDuration(length)
+		time.Sleep(pause)
+		return want, got, err
+	}
 	if c.Running {
 		return p.runWaiting(c)
 	}

@@ -55,7 +55,7 @@ var formats = []string{"simple", "json", "fields", "table", "protobuf"}
 //	while: command    runs once it waits
 //	loose             only the shape of the output is compared
 //
-// "!" lines before the first command set the servers' flags, or one of: own, secure, second.
+// "pause 3s" is no command. "!" lines before the first command set the servers' flags, or one of: own, secure, second.
 func readScripts() ([]Script, error) {
 	entries, err := scriptFiles.ReadDir("scripts")
 	if err != nil {
