@@ -90,7 +90,7 @@ func (g *generator) permission() *authpb.Permission {
 	}
 	key := g.key()
 	perm := &authpb.Permission{PermType: authpb.Permission_Type(g.IntN(3)), Key: key,
-		RangeEnd: g.rangeEnd(key)}
+		RangeEnd: g.anyRangeEnd(key)}
 	if g.chance(15) {
 		perm.Key, perm.RangeEnd = []byte(pick(g, "a", "b", "\x00")), []byte{0}
 	}
@@ -160,7 +160,7 @@ func (g *generator) auth() Step {
 	case 21, 22:
 		key := g.key()
 		return authStep("RoleRevokePermission",
-			&pb.AuthRoleRevokePermissionRequest{Role: role, Key: key, RangeEnd: g.rangeEnd(key)})
+			&pb.AuthRoleRevokePermissionRequest{Role: role, Key: key, RangeEnd: g.anyRangeEnd(key)})
 	case 23:
 		return authStep("AuthEnable", &pb.AuthEnableRequest{})
 	case 24:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"slices"
 
@@ -148,8 +149,17 @@ func (g *generator) key() []byte {
 }
 
 // rangeEnd belongs to a key: none, a prefix's end, everything above, or any key at all, so
-// that empty and inverted ranges occur.
+// that empty and inverted ranges occur. With authentication on there are none of these: etcd
+// judges the rights on them by the shape that its tree of permissions happens to have.
 func (g *generator) rangeEnd(key []byte) []byte {
+	end := g.anyRangeEnd(key)
+	if g.mix.Auth && len(end) > 0 && string(end) != "\x00" && bytes.Compare(end, key) <= 0 {
+		return prefixEnd(key)
+	}
+	return end
+}
+
+func (g *generator) anyRangeEnd(key []byte) []byte {
 	switch g.IntN(10) {
 	case 0, 1, 2, 3, 4:
 		return nil
