@@ -230,10 +230,6 @@ func (p *Pair) learnAuth(step Step, want Outcome) {
 		p.passwords[request.Name] = request.Password
 	case *pb.AuthUserDeleteRequest:
 		delete(p.passwords, request.Name)
-		p.revoked = true
-	case *pb.AuthUserRevokeRoleRequest, *pb.AuthRoleDeleteRequest,
-		*pb.AuthRoleRevokePermissionRequest, *pb.AuthEnableRequest:
-		p.revoked = true
 	}
 }
 

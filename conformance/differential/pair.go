@@ -28,10 +28,9 @@ type Pair struct {
 	// revision and compacted are what etcd has said last; the generator aims by them.
 	revision, compacted int64
 	compactions         map[int64]bool
-	// passwords and stale are what learnAuth keeps; revoked tells that rights may have been taken.
+	// passwords and stale are what learnAuth keeps.
 	passwords map[string]string
 	stale     map[int]bool
-	revoked   bool
 	// lockKey, leader and sessions are what learnService keeps.
 	lockKey  []byte
 	leader   *v3electionpb.LeaderKey
@@ -104,7 +103,10 @@ func (p *Pair) do(step Step) []Diff {
 	p.learn(step, want)
 	p.answers[answerName(step, want)]++
 	diffs = append(diffs, compareOutcomes(step, want, got)...)
-	if step.Limit > 0 {
+	if changesRights(step) && want.Code == codes.OK && len(p.want.streams) > 0 {
+		p.probeWatches()
+	}
+	if want.Code == codes.DeadlineExceeded || got.Code == codes.DeadlineExceeded {
 		p.settleService()
 	}
 	for _, side := range []*Side{p.want, p.got} {
@@ -205,6 +207,7 @@ func (p *Pair) progress(step Step) []Diff {
 // settle waits until the streams are quiet and agree on how much came, then compares all that
 // came since the last time.
 func (p *Pair) settle() []Diff {
+	p.cutOff()
 	if !p.dirty || len(p.want.streams) == 0 {
 		p.dirty, p.catching = false, false
 		return nil
@@ -215,6 +218,7 @@ func (p *Pair) settle() []Diff {
 	}
 	start := time.Now()
 	for time.Since(start) < settleLimit {
+		p.cutOff()
 		idle, agree := p.traffic(start)
 		if idle >= quiet && agree {
 			break

@@ -18,6 +18,12 @@ var explained = []Explained{
 		Case: regexp.MustCompile(`^learner: member (add two|list)`), Where: all, Want: all,
 		Got: regexp.MustCompile(`a journal in a file has one member|^\d*$|^MEMBER, started`),
 	},
+	{
+		Name:   "the size of an empty store",
+		Reason: "a store that nothing was written to takes no room, and a zero is left out of JSON",
+		Case:   regexp.MustCompile(`^quota: endpoint status -w json$`), Where: all,
+		Want: regexp.MustCompile(`"dbSize":`), Got: regexp.MustCompile(`"dbSizeQuota":1,`),
+	},
 }
 
 var all = regexp.MustCompile(``)
