@@ -1,7 +1,7 @@
 #!/bin/sh
 # Judges target/release/meridian beside a real etcd: the judges themselves, the differential run,
-# the official client, snapshots, flags, the kill harness. Stops at the first that fails. REQUESTS, ROUNDS and
-# SEED change how much; the seed is printed.
+# the official client, etcdctl's table, services, gateway, metrics, snapshots, flags, restores, the kill
+# harness. Stops at the first that fails. REQUESTS, ROUNDS and SEED change how much; the seed is printed.
 set -eu
 cd "$(dirname "$0")"
 export CGO_ENABLED=0
@@ -17,11 +17,17 @@ go build -buildvcs=false -o bin/kill ./kill
 go build -buildvcs=false -o bin/metrics ./metrics
 echo "seed $seed"
 echo "== the judges find nothing in etcd, and what is wrong on purpose"
-go test -buildvcs=false -count=1 ./differential ./kill ./metrics ./snapshot
-echo "== differential"
+go test -buildvcs=false -count=1 ./differential ./etcdctl ./kill ./metrics ./services ./snapshot
+echo "== differential: plain, with authentication, locks and elections, a share of it as JSON"
 bin/differential -seed "$seed" -requests "${REQUESTS:-100000}" -etcd "$etcd" -meridian "$meridian"
-echo "== the official client and etcdctl"
+echo "== the official client"
 STORE=meridian go test -buildvcs=false -count=1 ./client
+echo "== etcdctl, all of it"
+etcdctl/run.sh "$meridian"
+echo "== locks, elections, members, downgrades"
+services/run.sh "$meridian"
+echo "== the JSON gateway"
+gateway/run.sh "$meridian"
 echo "== metrics and health pages"
 bin/metrics -etcd "$etcd" -meridian "$meridian"
 echo "== snapshots"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -26,6 +27,8 @@ type Diff struct {
 	// Compactions are the revisions that were compacted to so far, the last one in Compacted.
 	Compactions map[int64]bool
 	Compacted   int64
+	// Renewed are the leases that Lock and Election calls have renewed at moments of their own.
+	Renewed map[int64]bool
 	// Silenced is set when etcd gave no progress notice on a stream with a watcher that was compacted.
 	Silenced bool
 }
@@ -61,14 +64,18 @@ func compareOutcomes(step Step, want, got Outcome) []Diff {
 	emit := func(path string, a, b any, within *pb.RangeRequest) {
 		diffs = append(diffs, Diff{Method: step.Method, Path: path, Want: a, Got: b, Range: within})
 	}
-	if harnessGaveUp(want) || harnessGaveUp(got) {
+	limited := step.Limit > 0 && want.Code == codes.DeadlineExceeded && got.Code == want.Code
+	if !limited && (harnessGaveUp(want) || harnessGaveUp(got)) {
 		emit("no answer", want.Text, got.Text, nil)
 	}
 	if want.Code != got.Code {
 		emit("code", fmt.Sprintf("%v %q", want.Code, want.Text),
 			fmt.Sprintf("%v %q", got.Code, got.Text), nil)
-	} else if want.Text != got.Text {
+	} else if want.Text != got.Text && !limited {
 		emit("text", want.Text, got.Text, nil)
+	}
+	if want.HTTP != got.HTTP && !limited {
+		emit("http", want.HTTP, got.HTTP, nil)
 	}
 	for _, rule := range want.Broken {
 		emit("broken by etcd", rule, "", nil)

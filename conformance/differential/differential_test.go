@@ -179,7 +179,7 @@ func TestEachWrongWatchIsSeen(t *testing.T) {
 			}
 			r, held = held, r
 			return r
-		}, "missing"},
+		}, "events"},
 		"notice": {func(r *pb.WatchResponse) *pb.WatchResponse {
 			if r.WatchId == -1 && !r.Created {
 				r.Header.Revision--

@@ -11,12 +11,24 @@ import (
 // Targets are the two servers to compare.
 type Targets struct {
 	Want, Got store.Options
+	// Mix is what the episodes are drawn from.
+	Mix Mix
 	// Listen is told etcd's answers, if set.
 	Listen func(Step, Outcome)
 	// Tamper, in tests, falsifies answers of the second side.
 	Tamper func(Step, *Outcome)
 	// TamperWatch, in tests, falsifies its watch responses.
 	TamperWatch func(*pb.WatchResponse) *pb.WatchResponse
+}
+
+// Mix says what is drawn beside the plain requests.
+type Mix struct {
+	// Auth turns authentication on and lets several users ask.
+	Auth bool
+	// Services is the weight of Lock and Election calls.
+	Services int
+	// Gateway is the percentage of requests that go as JSON over HTTP.
+	Gateway int
 }
 
 func (t Targets) start() (*Pair, error) {
@@ -53,7 +65,7 @@ func runEpisode(targets Targets, seed, episode uint64, requests int) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
-	source := newGenerator(seed, episode, pair, member)
+	source := newGenerator(seed, episode, pair, member, targets.Mix)
 	var script []Step
 	for range requests {
 		step := source.next()

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"math/rand/v2"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -18,12 +20,19 @@ type generator struct {
 	queue []Step
 	// alarmed counts down to the step that disarms all alarms.
 	alarmed int
+	// reenable counts down to the step that enables authentication again.
+	reenable int
+	mix      Mix
 	// member is the id that both servers derive from their URLs.
 	member uint64
 }
 
-func newGenerator(seed, episode uint64, pair *Pair, member uint64) *generator {
-	return &generator{Rand: rand.New(rand.NewPCG(seed, episode)), pair: pair, member: member}
+func newGenerator(seed, episode uint64, pair *Pair, member uint64, mix Mix) *generator {
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, episode)), pair: pair, member: member, mix: mix}
+	if mix.Auth {
+		g.queue = g.authPrologue()
+	}
+	return g
 }
 
 // weighted is one kind of request and how often, of the sum of all, it is drawn.
@@ -32,7 +41,7 @@ type weighted struct {
 	draw   func(*generator) Step
 }
 
-var kinds = []weighted{
+var plainKinds = []weighted{
 	{3000, func(g *generator) Step { return ask("KV/Put", g.put()) }},
 	{2300, func(g *generator) Step { return ask("KV/Range", g.rangeRequest()) }},
 	{900, func(g *generator) Step { return ask("KV/DeleteRange", g.deleteRange()) }},
@@ -48,8 +57,41 @@ var kinds = []weighted{
 	{6, (*generator).alarm},
 }
 
-// next draws one step.
+// kinds are what the mix draws from.
+func (g *generator) kinds() []weighted {
+	all := slices.Clone(plainKinds)
+	if g.mix.Auth {
+		all = append(all, weighted{600, (*generator).auth})
+	}
+	if g.mix.Services > 0 {
+		all = append(all, weighted{g.mix.Services, (*generator).service})
+	}
+	if g.mix.Gateway > 0 {
+		all = append(all, weighted{40, (*generator).oddGateway})
+	}
+	return all
+}
+
+// next draws one step, who asks it, and by which way.
 func (g *generator) next() Step {
+	if g.mix.Auth {
+		g.refreshed()
+	}
+	queued := len(g.queue) > 0
+	step := g.draw()
+	if g.mix.Auth {
+		step.As = rootCaller
+		if !queued {
+			step.As = g.caller(step)
+		}
+	}
+	if g.chance(g.mix.Gateway) && throughGateway(step) {
+		step.Gateway = 1 + g.IntN(gatewayForms-1)
+	}
+	return step
+}
+
+func (g *generator) draw() Step {
 	if len(g.queue) > 0 {
 		step := g.queue[0]
 		g.queue = g.queue[1:]
@@ -60,6 +102,12 @@ func (g *generator) next() Step {
 			return g.disarm()
 		}
 	}
+	if g.reenable > 0 {
+		if g.reenable--; g.reenable == 0 {
+			g.queue = append(g.queue, g.enableAuth()...)
+		}
+	}
+	kinds := g.kinds()
 	sum := 0
 	for _, kind := range kinds {
 		sum += kind.weight
@@ -101,8 +149,17 @@ func (g *generator) key() []byte {
 }
 
 // rangeEnd belongs to a key: none, a prefix's end, everything above, or any key at all, so
-// that empty and inverted ranges occur.
+// that empty and inverted ranges occur. With authentication on there are none of these: etcd
+// judges the rights on them by the shape that its tree of permissions happens to have.
 func (g *generator) rangeEnd(key []byte) []byte {
+	end := g.anyRangeEnd(key)
+	if g.mix.Auth && len(end) > 0 && string(end) != "\x00" && bytes.Compare(end, key) <= 0 {
+		return prefixEnd(key)
+	}
+	return end
+}
+
+func (g *generator) anyRangeEnd(key []byte) []byte {
 	switch g.IntN(10) {
 	case 0, 1, 2, 3, 4:
 		return nil

@@ -30,6 +30,10 @@ func (g *generator) lease() Step {
 func (g *generator) oddGrant() Step {
 	switch g.IntN(3) {
 	case 0:
+		if g.mix.Auth {
+			// Not everyone could revoke what the server has chosen.
+			return ask("Lease/LeaseLeases", &pb.LeaseLeasesRequest{})
+		}
 		return ask("Lease/LeaseGrant", &pb.LeaseGrantRequest{TTL: longTTL})
 	case 1:
 		ttl := pick[int64](g, 9_000_000_001, 1<<62)
@@ -45,6 +49,11 @@ const watchStreams = 3
 
 func (g *generator) watch() Step {
 	step := Step{Method: watchMethod, Stream: g.IntN(watchStreams)}
+	if g.mix.Auth && g.chance(15) {
+		// A stream keeps its caller and token: new ones must come.
+		step.Method = closeStream
+		return step
+	}
 	request := &pb.WatchRequest{}
 	switch g.IntN(20) {
 	case 0, 1, 2, 3, 4, 5:

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,10 @@ type settings struct {
 	failures    int
 	skipPhases  bool
 	verbose     bool
+	auth        int
+	jwt         bool
+	gateway     int
+	services    int
 }
 
 func parseFlags() settings {
@@ -51,6 +56,10 @@ func parseFlags() settings {
 	flag.IntVar(&s.failures, "failures", 5, "stop after so many different failures")
 	flag.BoolVar(&s.skipPhases, "skip-phases", false, "leave out lease expiry and quota")
 	flag.BoolVar(&s.verbose, "v", false, "count etcd's answers by method and text")
+	flag.IntVar(&s.auth, "auth", 40, "percentage of the episodes with authentication on")
+	flag.BoolVar(&s.jwt, "jwt", false, "tokens are JWT, in all episodes; else in every other one")
+	flag.IntVar(&s.gateway, "gateway", 10, "percentage of the requests sent as JSON over HTTP")
+	flag.IntVar(&s.services, "services", 50, "Lock and Election calls among some 10,000 requests")
 	flag.Parse()
 	return s
 }
@@ -58,8 +67,8 @@ func parseFlags() settings {
 func main() {
 	s := parseFlags()
 	targets := Targets{
-		Want: store.Options{Binary: s.etcd, Args: []string{"--unsafe-no-fsync"}},
-		Got:  store.Options{Binary: s.meridian, Args: strings.Fields(s.extra)},
+		Want: store.Options{Binary: s.etcd, Args: []string{"--unsafe-no-fsync", cheapHash}},
+		Got:  store.Options{Binary: s.meridian, Args: append([]string{cheapHash}, strings.Fields(s.extra)...)},
 	}
 	judge := &judge{settings: s, targets: targets, explained: map[string]int{},
 		answers: map[string]int{},
@@ -78,6 +87,16 @@ func main() {
 	if len(judge.seen) > 0 {
 		os.Exit(1)
 	}
+}
+
+// cheapHash keeps bcrypt from being what is waited for.
+const cheapHash = "--bcrypt-cost=4"
+
+// of is what one episode is drawn from, and if its tokens are JWT.
+func (s settings) of(episode int) (Mix, bool) {
+	drawn := rand.New(rand.NewPCG(s.seed, uint64(episode)|1<<32))
+	auth := drawn.IntN(100) < s.auth
+	return Mix{Auth: auth, Services: s.services, Gateway: s.gateway}, auth && (s.jwt || drawn.IntN(2) == 0)
 }
 
 // judge runs the episodes and keeps the score.
@@ -105,25 +124,61 @@ func (j *judge) run() error {
 			continue
 		}
 		count := min(j.perEpisode, j.requests-episode*j.perEpisode)
-		result, err := runEpisode(j.targets, j.seed, uint64(episode), count)
-		if err != nil {
+		if err := j.episodeOf(episode, count); err != nil {
 			return err
 		}
-		j.score(result)
-		if len(result.Diffs) > 0 {
-			again := fmt.Sprintf("go run ./differential -seed %d -episode %d -requests %d "+
-				"-per-episode %d -etcd %s -meridian %s", j.seed, episode, j.requests,
-				j.perEpisode, j.etcd, j.meridian)
-			j.report(result, again)
-		}
-		fmt.Printf("episode %d: %d requests so far, %.0f/s\n", episode, j.asked,
-			float64(j.asked)/time.Since(j.started).Seconds())
 		if len(j.seen) >= j.failures {
 			fmt.Println("stopping: too many different failures")
 			return nil
 		}
 	}
 	return nil
+}
+
+func (j *judge) episodeOf(episode, count int) error {
+	mix, jwt := j.of(episode)
+	targets := j.targets
+	targets.Mix = mix
+	if jwt {
+		var remove func()
+		var err error
+		if targets, remove, err = withJWT(targets); err != nil {
+			return err
+		}
+		defer remove()
+	}
+	result, err := runEpisode(targets, j.seed, uint64(episode), count)
+	if err != nil {
+		return err
+	}
+	j.score(result)
+	if len(result.Diffs) > 0 {
+		again := fmt.Sprintf("go run ./differential -seed %d -episode %d -requests %d "+
+			"-per-episode %d -auth %d -jwt=%v -gateway %d -services %d -etcd %s -meridian %s", j.seed,
+			episode, j.requests, j.perEpisode, j.auth, j.jwt, j.gateway, j.services, j.etcd, j.meridian)
+		j.report(targets, jwt, result, again)
+	}
+	fmt.Printf("episode %d (auth %v, jwt %v): %d requests so far, %.0f/s\n", episode, mix.Auth, jwt,
+		j.asked, float64(j.asked)/time.Since(j.started).Seconds())
+	return nil
+}
+
+// withJWT makes both servers sign their tokens with one key.
+func withJWT(targets Targets) (Targets, func(), error) {
+	file, err := os.CreateTemp("", "conformance-jwt-")
+	if err != nil {
+		return targets, nil, err
+	}
+	remove := func() { os.Remove(file.Name()) }
+	defer file.Close()
+	if _, err := file.WriteString("a key that both servers know, long enough for every HMAC"); err != nil {
+		remove()
+		return targets, nil, err
+	}
+	token := "--auth-token=jwt,sign-method=HS256,ttl=1h,priv-key=" + file.Name()
+	targets.Want.Args = append([]string{token}, targets.Want.Args...)
+	targets.Got.Args = append([]string{token}, targets.Got.Args...)
+	return targets, remove, nil
 }
 
 func (j *judge) score(result Result) {
@@ -137,7 +192,7 @@ func (j *judge) score(result Result) {
 }
 
 // report prints a failure once for each kind, shrunk, with what repeats it.
-func (j *judge) report(result Result, again string) {
+func (j *judge) report(targets Targets, jwt bool, result Result, again string) {
 	signature := result.Diffs[0].signature()
 	fmt.Printf("DIFFERENCE after %d requests: %v\n  all of it: %s\n", len(result.Script),
 		result.Diffs[0], again)
@@ -145,15 +200,15 @@ func (j *judge) report(result Result, again string) {
 		return
 	}
 	j.seen[signature] = true
-	small := shrink(j.targets, result, j.shrinkLimit, func(format string, values ...any) {
+	small := shrink(targets, result, j.shrinkLimit, func(format string, values ...any) {
 		fmt.Printf("  "+format+"\n", values...)
 	})
 	path := filepath.Join(j.out, fmt.Sprintf("differential-%d-%d.script", j.seed, len(j.seen)))
 	if err := writeScript(path, small.Script); err != nil {
 		fmt.Println("  cannot save the script:", err)
 	}
-	fmt.Printf("  shrunk to %d steps; repeat with:\n  go run ./differential -replay %s -etcd %s -meridian %s\n",
-		len(small.Script), path, j.etcd, j.meridian)
+	fmt.Printf("  shrunk to %d steps; repeat with:\n  go run ./differential -jwt=%v -replay %s -etcd %s -meridian %s\n",
+		len(small.Script), jwt, path, j.etcd, j.meridian)
 	printScript(small.Script)
 	for _, diff := range small.Diffs[:min(len(small.Diffs), 12)] {
 		fmt.Printf("  != %v\n", diff)
@@ -170,6 +225,14 @@ func (j *judge) replay() error {
 		j.targets.Listen = func(step Step, o Outcome) {
 			fmt.Printf("%s\n  -> %v %q {%v}\n", clip(step.String()), o.Code, o.Text, o.Reply)
 		}
+	}
+	if j.jwt {
+		targets, remove, err := withJWT(j.targets)
+		if err != nil {
+			return err
+		}
+		defer remove()
+		j.targets = targets
 	}
 	result, err := runScript(j.targets, script)
 	if err != nil {

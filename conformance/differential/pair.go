@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
 
 	"conformance/store"
 )
@@ -27,6 +28,13 @@ type Pair struct {
 	// revision and compacted are what etcd has said last; the generator aims by them.
 	revision, compacted int64
 	compactions         map[int64]bool
+	// passwords and stale are what learnAuth keeps.
+	passwords map[string]string
+	stale     map[int]bool
+	// lockKey, leader and sessions are what learnService keeps.
+	lockKey  []byte
+	leader   *v3electionpb.LeaderKey
+	sessions map[int64]bool
 	// explained counts the differences that the table explains, by entry.
 	explained map[string]int
 	// answers counts etcd's answers by method and text, and the watch events compared.
@@ -46,6 +54,7 @@ const (
 func startPair(want, got store.Options) (*Pair, error) {
 	want.SameIdentity, got.SameIdentity = true, true
 	pair := &Pair{revision: 1, compactions: map[int64]bool{},
+		passwords: map[string]string{}, stale: map[int]bool{}, sessions: map[int64]bool{},
 		explained: map[string]int{}, answers: map[string]int{}}
 	var wantErr, gotErr error
 	both(func() { pair.want, wantErr = startSide("etcd", want) },
@@ -94,6 +103,12 @@ func (p *Pair) do(step Step) []Diff {
 	p.learn(step, want)
 	p.answers[answerName(step, want)]++
 	diffs = append(diffs, compareOutcomes(step, want, got)...)
+	if changesRights(step) && want.Code == codes.OK && len(p.want.streams) > 0 {
+		p.probeWatches()
+	}
+	if want.Code == codes.DeadlineExceeded || got.Code == codes.DeadlineExceeded {
+		p.settleService()
+	}
 	for _, side := range []*Side{p.want, p.got} {
 		if !side.Server.Alive() {
 			diffs = append(diffs, Diff{Path: "process of " + side.Name, Want: "alive",
@@ -110,6 +125,7 @@ func (p *Pair) ask(step Step) (want, got Outcome) {
 
 // learn keeps etcd's newest revision and compaction from its reply.
 func (p *Pair) learn(step Step, want Outcome) {
+	p.learnAuth(step, want)
 	if want.Code != codes.OK || want.Reply == nil {
 		return
 	}
@@ -118,6 +134,7 @@ func (p *Pair) learn(step Step, want Outcome) {
 			p.revision, p.dirty = revision, true
 		}
 	}
+	p.learnService(step, want)
 	if compact, ok := step.Request.(*pb.CompactionRequest); ok {
 		p.compacted = max(p.compacted, compact.Revision)
 		p.compactions[compact.Revision] = true
@@ -133,7 +150,7 @@ func (p *Pair) doWatch(step Step) []Diff {
 	}
 	for _, side := range []*Side{p.want, p.got} {
 		if side.streams[step.Stream] == nil {
-			stream, err := openWatch(side)
+			stream, err := openWatch(side, step)
 			if err != nil {
 				return append(diffs, Diff{Path: "watch stream of " + side.Name, Got: err.Error()})
 			}
@@ -190,6 +207,7 @@ func (p *Pair) progress(step Step) []Diff {
 // settle waits until the streams are quiet and agree on how much came, then compares all that
 // came since the last time.
 func (p *Pair) settle() []Diff {
+	p.cutOff()
 	if !p.dirty || len(p.want.streams) == 0 {
 		p.dirty, p.catching = false, false
 		return nil
@@ -200,6 +218,7 @@ func (p *Pair) settle() []Diff {
 	}
 	start := time.Now()
 	for time.Since(start) < settleLimit {
+		p.cutOff()
 		idle, agree := p.traffic(start)
 		if idle >= quiet && agree {
 			break
@@ -239,6 +258,7 @@ func (p *Pair) unexplained(step Step, diffs []Diff) []Diff {
 	var left []Diff
 	for _, diff := range diffs {
 		diff.Step = p.steps
+		diff.Renewed = p.sessions
 		diff.Compactions, diff.Compacted = p.compactions, p.compacted
 		if diff.Method == "" {
 			diff.Method = step.Method
@@ -254,12 +274,17 @@ func (p *Pair) unexplained(step Step, diffs []Diff) []Diff {
 
 func answerName(step Step, want Outcome) string {
 	method := step.Method[strings.LastIndex(step.Method, "/")+1:]
-	if step.Request == nil {
+	if strings.HasPrefix(step.Method, httpMethod) {
+		method = "raw HTTP"
+	} else if step.Request == nil {
 		method = "malformed or unknown"
 	}
 	text := want.Text
 	if strings.Contains(text, "larger than max") || strings.Contains(text, "unmarshal") {
 		text = "…"
+	}
+	if want.HTTP != "" {
+		method = "JSON " + method
 	}
 	return fmt.Sprintf("%s %v %s", method, want.Code, text)
 }

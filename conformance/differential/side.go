@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -14,6 +15,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
+
 	"conformance/store"
 )
 
@@ -22,6 +25,8 @@ type Outcome struct {
 	Code  codes.Code
 	Text  string
 	Reply proto.Message
+	// HTTP is the gateway's status, content type and the shape of its errors.
+	HTTP string
 	// Broken names rules that this side broke by itself, whatever the other side said.
 	Broken []string
 }
@@ -33,6 +38,8 @@ type Side struct {
 	conn    *grpc.ClientConn
 	streams map[int]*watchStream
 	alive   pb.Lease_LeaseKeepAliveClient
+	// tokens are what this side gave to each caller.
+	tokens map[int]string
 	// tamper and tamperWatch are the tests' way to make this side wrong.
 	tamper      func(Step, *Outcome)
 	tamperWatch func(*pb.WatchResponse) *pb.WatchResponse
@@ -51,7 +58,8 @@ func startSide(name string, options store.Options) (*Side, error) {
 		server.Remove()
 		return nil, err
 	}
-	return &Side{Name: name, Server: server, conn: conn, streams: map[int]*watchStream{}}, nil
+	return &Side{Name: name, Server: server, conn: conn, streams: map[int]*watchStream{},
+		tokens: newTokens()}, nil
 }
 
 // awaitVersion waits for the storage version, which etcd raises from 3.5.0 soon after it starts to
@@ -79,26 +87,61 @@ func (s *Side) close() {
 
 // ask sends one step, which is not a Watch, and waits for the whole answer.
 func (s *Side) ask(step Step) Outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), requestLimit)
-	defer cancel()
-	if step.HasLeader {
-		ctx = metadata.AppendToOutgoingContext(ctx, "hasleader", "true")
+	limit := requestLimit
+	if step.Limit > 0 {
+		limit = time.Duration(step.Limit) * time.Millisecond
 	}
+	ctx, cancel := context.WithTimeout(s.as(context.Background(), step), limit)
+	defer cancel()
 	var outcome Outcome
 	switch {
+	case strings.HasPrefix(step.Method, httpMethod):
+		outcome = s.askRawHTTP(ctx, step)
 	case step.Request == nil:
 		outcome = s.askRaw(ctx, step)
+	case step.Gateway > 0:
+		outcome = s.askGateway(ctx, step)
 	case step.Method == streamMethod:
 		outcome = s.askRangeStream(ctx, step.Request.(*pb.RangeRequest))
+	case step.Method == observeMethod:
+		outcome = s.askObserve(ctx, step.Request.(*v3electionpb.LeaderRequest))
+	case step.Method == keepAliveMethod && step.As > 0:
+		outcome = s.askKeepAliveAs(ctx, step.Request.(*pb.LeaseKeepAliveRequest))
 	case step.Method == keepAliveMethod:
 		outcome = s.askKeepAlive(step.Request.(*pb.LeaseKeepAliveRequest))
 	default:
 		outcome = s.askUnary(ctx, step)
 	}
+	s.revokeChosen(ctx, step, &outcome)
+	s.learnToken(step, outcome)
 	if s.tamper != nil {
 		s.tamper(step, &outcome)
 	}
 	return outcome
+}
+
+// as puts into the metadata what a step says of its caller.
+func (s *Side) as(ctx context.Context, step Step) context.Context {
+	if step.HasLeader {
+		ctx = metadata.AppendToOutgoingContext(ctx, "hasleader", "true")
+	}
+	if token := s.tokens[step.As]; token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "token", token)
+	}
+	return ctx
+}
+
+// askKeepAliveAs sends on a stream of its own, since a stream keeps its caller's token.
+func (s *Side) askKeepAliveAs(ctx context.Context, request *pb.LeaseKeepAliveRequest) Outcome {
+	stream, err := pb.NewLeaseClient(s.conn).LeaseKeepAlive(ctx)
+	if err != nil {
+		return outcomeOf(nil, err)
+	}
+	if err := stream.Send(request); err != nil && !errors.Is(err, io.EOF) {
+		return outcomeOf(nil, err)
+	}
+	reply, err := stream.Recv()
+	return outcomeOf(reply, err)
 }
 
 func (s *Side) askUnary(ctx context.Context, step Step) Outcome {
@@ -107,16 +150,21 @@ func (s *Side) askUnary(ctx context.Context, step Step) Outcome {
 		return Outcome{Code: codes.Unknown, Text: "harness: " + err.Error()}
 	}
 	err = s.conn.Invoke(ctx, step.Method, step.body(), reply)
-	outcome := outcomeOf(reply, err)
+	return outcomeOf(reply, err)
+}
+
+// revokeChosen ends a lease whose id the server chose: since the two sides' ids differ, none may
+// stay in the state.
+func (s *Side) revokeChosen(ctx context.Context, step Step, outcome *Outcome) {
 	grant, ok := step.Request.(*pb.LeaseGrantRequest)
-	if ok && grant.ID == 0 && err == nil {
-		// The server chose the id, so the two differ: it must not stay in the state.
-		revoke := &pb.LeaseRevokeRequest{ID: reply.(*pb.LeaseGrantResponse).ID}
-		if _, err := pb.NewLeaseClient(s.conn).LeaseRevoke(ctx, revoke); err != nil {
-			outcome.Broken = append(outcome.Broken, "the granted id cannot be revoked: "+err.Error())
-		}
+	reply, replied := outcome.Reply.(*pb.LeaseGrantResponse)
+	if !ok || !replied || grant.ID != 0 || outcome.Code != codes.OK {
+		return
 	}
-	return outcome
+	revoke := &pb.LeaseRevokeRequest{ID: reply.ID}
+	if _, err := pb.NewLeaseClient(s.conn).LeaseRevoke(ctx, revoke); err != nil {
+		outcome.Broken = append(outcome.Broken, "the granted id cannot be revoked: "+err.Error())
+	}
 }
 
 // askRangeStream merges the chunks, which is what the protocol promises to equal Range's reply.

@@ -28,6 +28,12 @@ type Step struct {
 	Pad int
 	// Stream numbers the watch stream that a Watch request goes to.
 	Stream int
+	// As numbers the caller whose token goes with the request; 0 is nobody.
+	As int
+	// Gateway sends the request as JSON over HTTP, in one of its forms.
+	Gateway int
+	// Limit, in milliseconds, makes running out of time an answer.
+	Limit int
 	// HasLeader sends etcd's metadata "hasleader: true".
 	HasLeader bool
 }
@@ -49,6 +55,14 @@ func (s Step) String() string {
 	}
 	if s.Pad > 0 {
 		fmt.Fprintf(&line, " @pad=%d", s.Pad)
+	}
+	for _, option := range []struct {
+		name  string
+		value int
+	}{{"as", s.As}, {"json", s.Gateway}, {"limit", s.Limit}} {
+		if option.value != 0 {
+			fmt.Fprintf(&line, " @%s=%d", option.name, option.value)
+		}
 	}
 	if s.HasLeader {
 		line.WriteString(" @hasleader=1")
@@ -86,15 +100,8 @@ func parseStep(line string) (Step, error) {
 		if err != nil {
 			return step, fmt.Errorf("option %q: %w", option, err)
 		}
-		switch name {
-		case "stream":
-			step.Stream = number
-		case "pad":
-			step.Pad = number
-		case "hasleader":
-			step.HasLeader = number == 1
-		default:
-			return step, fmt.Errorf("unknown option %q", option)
+		if err := step.option(name, number); err != nil {
+			return step, err
 		}
 	}
 	if raw {
@@ -106,6 +113,26 @@ func parseStep(line string) (Step, error) {
 	}
 	step.Request = input
 	return step, prototext.Unmarshal([]byte(rest), input)
+}
+
+func (s *Step) option(name string, number int) error {
+	switch name {
+	case "stream":
+		s.Stream = number
+	case "pad":
+		s.Pad = number
+	case "as":
+		s.As = number
+	case "json":
+		s.Gateway = number
+	case "limit":
+		s.Limit = number
+	case "hasleader":
+		s.HasLeader = number == 1
+	default:
+		return fmt.Errorf("unknown option %q", name)
+	}
+	return nil
 }
 
 // body is the message to send, with the padding put in.

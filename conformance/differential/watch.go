@@ -17,7 +17,10 @@ import (
 type watchStream struct {
 	client pb.Watch_WatchClient
 	cancel context.CancelFunc
-	tamper func(*pb.WatchResponse) *pb.WatchResponse
+	// token is the caller's when the stream was opened; pending the create request under way.
+	token   string
+	pending *pb.WatchCreateRequest
+	tamper  func(*pb.WatchResponse) *pb.WatchResponse
 
 	mu       sync.Mutex
 	watchers []*watcher
@@ -37,6 +40,9 @@ type watchStream struct {
 type watcher struct {
 	created  *pb.WatchResponse
 	canceled *pb.WatchResponse
+	request  *pb.WatchCreateRequest
+	// denied tells that etcd has refused this very watch since; cut that the server has ended it.
+	denied, cut bool
 	// again is the answer to a client's cancellation after the server's own.
 	again  *pb.WatchResponse
 	events []*mvccpb.Event
@@ -47,15 +53,16 @@ type watcher struct {
 	notified int64
 }
 
-func openWatch(side *Side) (*watchStream, error) {
-	ctx, cancel := context.WithCancel(context.Background())
+// openWatch opens a stream for the step's caller, who stays its caller.
+func openWatch(side *Side, step Step) (*watchStream, error) {
+	ctx, cancel := context.WithCancel(side.as(context.Background(), Step{As: step.As}))
 	client, err := pb.NewWatchClient(side.conn).Watch(ctx)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
 	stream := &watchStream{client: client, cancel: cancel, byID: map[int64]*watcher{},
-		ended:    map[int64]*watcher{},
+		ended: map[int64]*watcher{}, token: side.tokens[step.As],
 		lastSeen: time.Now(), tamper: side.tamperWatch}
 	go stream.read()
 	return stream, nil
@@ -86,7 +93,7 @@ func (w *watchStream) read() {
 func (w *watchStream) take(response *pb.WatchResponse) {
 	id := response.WatchId
 	if response.Created {
-		created := &watcher{created: response}
+		created := &watcher{created: response, request: w.pending}
 		w.watchers = append(w.watchers, created)
 		if !response.Canceled {
 			if w.byID[id] != nil {
@@ -159,6 +166,7 @@ func (w *watchStream) fault(format string, values ...any) {
 // send passes a request on and waits, if it is one that the server answers, for the answer.
 func (w *watchStream) send(request *pb.WatchRequest, limit time.Duration) error {
 	w.mu.Lock()
+	w.pending = request.GetCreateRequest()
 	created := len(w.watchers)
 	var cancels, late *watcher
 	if cancel := request.GetCancelRequest(); cancel != nil {

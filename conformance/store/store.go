@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +18,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 )
@@ -32,6 +34,8 @@ type Options struct {
 	// SameIdentity makes two servers advertise the same URLs, so that cluster and member ids,
 	// which etcd derives from them, agree.
 	SameIdentity bool
+	// Secure makes the client URL https; the certificates are in Args, and this is how to dial.
+	Secure *tls.Config
 }
 
 // Server is one running (or killed) server process.
@@ -171,6 +175,9 @@ func (s *Server) Alive() bool {
 	}
 }
 
+// Peer is host:port of the peer listener.
+func (s *Server) Peer() string { return strings.TrimPrefix(s.peer, "http://") }
+
 // PID is the process's id.
 func (s *Server) PID() int { return s.process.Process.Pid }
 
@@ -198,22 +205,30 @@ func (s *Server) LastWords() string {
 
 // Dial opens a gRPC connection that accepts replies of any size.
 func (s *Server) Dial() (*grpc.ClientConn, error) {
+	transport := insecure.NewCredentials()
+	if s.options.Secure != nil {
+		transport = credentials.NewTLS(s.options.Secure)
+	}
 	return grpc.NewClient(s.Endpoint,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<31-1)))
 }
 
 func (s *Server) logPath() string { return filepath.Join(s.Dir, "server.log") }
 
 func (s *Server) flags() []string {
-	clients, peers := "http://"+s.Endpoint, s.peer
+	listen := "http://" + s.Endpoint
+	if s.options.Secure != nil {
+		listen = "https://" + s.Endpoint
+	}
+	clients, peers := listen, s.peer
 	if s.options.SameIdentity {
 		clients, peers = identityClients, identityPeer
 	}
 	flags := []string{
 		"--name=conformance",
 		"--data-dir=" + filepath.Join(s.Dir, "data"),
-		"--listen-client-urls=http://" + s.Endpoint,
+		"--listen-client-urls=" + listen,
 		"--advertise-client-urls=" + clients,
 		"--listen-peer-urls=" + s.peer,
 		"--initial-advertise-peer-urls=" + peers,

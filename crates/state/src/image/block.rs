@@ -23,8 +23,16 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// In the order in which they stand.
     const ALL: [Self; 6] =
-        [Self::Header, Self::Leases, Self::Records, Self::Trailer, Self::Auth, Self::Cluster];
+        [Self::Header, Self::Auth, Self::Cluster, Self::Leases, Self::Records, Self::Trailer];
+
+    /// Whether a block may stand behind another: those of leases and of records may be many.
+    pub(super) fn may_follow(self, before: Self) -> bool {
+        let place = |kind| Self::ALL.into_iter().position(|one| one == kind);
+        let repeats = matches!(self, Self::Leases | Self::Records);
+        place(self) > place(before) || (repeats && self == before)
+    }
 
     fn of(byte: u8, offset: usize) -> Result<Self, DecodeError> {
         let known = Self::ALL.into_iter().find(|kind| *kind as u8 == byte);

@@ -28,6 +28,8 @@ pub struct ImageLoader {
     state: State,
     hash: Option<KeyHash>,
     keys: Option<Loader>,
+    /// The kind of the block before.
+    last: Option<Kind>,
     records: u64,
     /// The versions that name a lease, overwritten ones among them.
     leased: Vec<ModRevision>,
@@ -83,14 +85,20 @@ impl ImageLoader {
         if self.written.is_some() {
             return reader.damaged("something follows the end");
         }
-        match (kind, self.keys.is_some()) {
-            (Kind::Header, false) => self.header(&mut reader)?,
-            (Kind::Auth, true) => self.auth(&mut reader)?,
-            (Kind::Cluster, true) => self.cluster(&mut reader)?,
-            (Kind::Leases, true) => self.leases(&mut reader)?,
-            (Kind::Records, true) => self.records(&mut reader)?,
-            (Kind::Trailer, true) => self.trailer(&mut reader)?,
-            _ => return reader.damaged("a block out of place"),
+        let in_place = match self.last.replace(kind) {
+            None => kind == Kind::Header,
+            Some(last) => kind.may_follow(last),
+        };
+        if !in_place {
+            return reader.damaged("a block out of place");
+        }
+        match kind {
+            Kind::Header => self.header(&mut reader)?,
+            Kind::Auth => self.state.auth = Arc::new(auth::decode(&mut reader)?),
+            Kind::Cluster => self.state.cluster = Cluster::decode(&mut reader)?,
+            Kind::Leases => self.leases(&mut reader)?,
+            Kind::Records => self.records(&mut reader)?,
+            Kind::Trailer => self.trailer(&mut reader)?,
         }
         if reader.remaining() != 0 {
             return reader.damaged("a block with something left over");
@@ -130,22 +138,6 @@ impl ImageLoader {
             Some(hash) => Loader::with_hash(revision, compact_revision, hash),
             None => Loader::new(revision, compact_revision),
         });
-        Ok(())
-    }
-
-    fn auth(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        if !self.state.auth.is_untouched() {
-            return reader.damaged("a second block of users and rights");
-        }
-        self.state.auth = Arc::new(auth::decode(reader)?);
-        Ok(())
-    }
-
-    fn cluster(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        if !self.state.cluster.is_silent() {
-            return reader.damaged("a second block about the cluster");
-        }
-        self.state.cluster = Cluster::decode(reader)?;
         Ok(())
     }
 
