@@ -64,7 +64,7 @@ type plan struct {
 // newPlan chooses revisions between the compacted and the newest.
 func newPlan(compact, newest int64, keys int, seed uint64) plan {
 	at := func(share float64) int64 { return compact + int64(share*float64(newest-compact)) }
-	p := plan{from: compact + 1, middle: at(0.5), whole: []int64{at(0), at(0.4), at(0.85)},
+	p := plan{from: compact + 1, middle: at(0.9), whole: []int64{at(0), at(0.6)},
 		sampled: []int64{at(0), at(0.1), at(0.33), at(0.5), at(0.75), at(0.99), newest},
 		hashed:  []int64{at(0), at(0.001), at(0.25), at(0.5), at(0.8), newest - 1, newest, 0}}
 	random := rand.New(rand.NewPCG(seed, 77))

@@ -9,23 +9,23 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// watchLimit is how long a server may say nothing while it owes events.
-const watchLimit = 2 * time.Minute
+// watchLimit is how long a server may take for all events that it owes.
+const watchLimit = 30 * time.Minute
 
-// history watches everything from the first readable revision on, with previous values, until the newest;
-// and once from a revision that is compacted.
+// history watches everything from the first readable revision on until the newest;
+// once more from the middle with previous values; and from a revision that is compacted.
 func (s *side) history(pic *picture, p plan) error {
-	d, err := s.events(p.from, pic.revision)
+	d, err := s.events(p.from, pic.revision, false)
 	pic.note(fmt.Sprintf("events from %d on", p.from), "%v", d)
 	if err != nil {
 		return err
 	}
-	d, err = s.events(p.middle, pic.revision)
+	d, err = s.events(p.middle, pic.revision, true)
 	pic.note(fmt.Sprintf("events from %d on", p.middle), "%v", d)
 	if err != nil {
 		return err
 	}
-	stream, stop, err := s.watchAll(p.from - 2)
+	stream, stop, err := s.watchAll(p.from-2, false)
 	if err != nil {
 		return err
 	}
@@ -43,13 +43,13 @@ func (s *side) history(pic *picture, p plan) error {
 	}
 }
 
-func (s *side) watchAll(from int64) (pb.Watch_WatchClient, func(), error) {
+func (s *side) watchAll(from int64, previous bool) (pb.Watch_WatchClient, func(), error) {
 	ctx, stop := s.bounded(watchLimit)
 	stream, err := s.watch.Watch(ctx)
 	if err == nil {
 		err = stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{
 			CreateRequest: &pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, StartRevision: from,
-				PrevKv: true, Fragment: true}}})
+				PrevKv: previous, Fragment: true}}})
 	}
 	if err != nil {
 		stop()
@@ -58,12 +58,12 @@ func (s *side) watchAll(from int64) (pb.Watch_WatchClient, func(), error) {
 }
 
 // events are all from one revision to another, in the order they came.
-func (s *side) events(from, to int64) (digest, error) {
+func (s *side) events(from, to int64, previous bool) (digest, error) {
 	d, sum := digest{}, sha256.New()
 	if from > to {
 		return d, nil
 	}
-	stream, stop, err := s.watchAll(from)
+	stream, stop, err := s.watchAll(from, previous)
 	if err != nil {
 		return d, err
 	}
