@@ -35,8 +35,8 @@ func snapshotStore(o Options) []Scenario {
 	}
 }
 
-// snapshotBesidePuts writes snapshots into a file one after the other while puts are due at fixed moments, and
-// compares with the disk's own rate and with puts alone.
+// snapshotBesidePuts writes snapshots while puts are due at fixed moments, and compares with the disk's own
+// rate and with puts alone.
 func snapshotBesidePuts(s *Server, size int64) ([]Figure, error) {
 	idle, err := pacedPuts(s, putTime, nil)
 	if err != nil {
@@ -46,46 +46,56 @@ func snapshotBesidePuts(s *Server, size int64) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	before := s.Memory("RssAnon")
 	s.ForgetPeak()
-	resident := s.Memory("VmRSS")
-	done := make(chan struct{})
-	var bytes int64
-	var took time.Duration
-	var failed error
-	var group sync.WaitGroup
-	cpu := s.CPU()
-	group.Go(func() {
-		defer close(done)
-		begin := time.Now()
-		for n := 0; n == 0 || time.Since(begin) < putTime && failed == nil; n++ {
-			var one int64
-			one, failed = saveSnapshot(s, filepath.Join(filepath.Dir(s.dir), "snapshot.db"))
-			bytes += one
-			if one < size {
-				failed = errors.Join(failed, fmt.Errorf("the snapshot has only %d bytes", one))
-			}
-		}
-		took = time.Since(begin)
-	})
-	beside, err := pacedPuts(s, time.Minute*10, done)
-	group.Wait()
-	if err = errors.Join(err, failed); err != nil {
+	resident, cpu := s.Memory("VmRSS"), s.CPU()
+	saving := saveSnapshots(s, size)
+	beside, err := pacedPuts(s, 10*time.Minute, saving.done)
+	<-saving.done
+	if err = errors.Join(err, saving.failed); err != nil {
 		return nil, err
 	}
 	cpu = s.CPU() - cpu
-	rate := float64(bytes) / 1e6 / took.Seconds()
+	rate := float64(saving.bytes) / 1e6 / saving.took.Seconds()
+	alone, together := percentile(idle, 99), percentile(beside, 99)
 	return []Figure{
 		{"disk's own rate", "MB/s", disk},
 		{"rate", "MB/s", rate},
 		{"disk's rate / snapshot's", "×", disk / rate},
-		{"server CPU", "s/GB", cpu.Seconds() / (float64(bytes) / 1e9)},
-		{"put p99 alone", "ms", milliseconds(percentile(idle, 99))},
-		{"put p99 beside it", "ms", milliseconds(percentile(beside, 99))},
-		{"put p99 beside it / alone", "×", float64(percentile(beside, 99)) / float64(percentile(idle, 99))},
+		{"server CPU, puts included", "s/GB", cpu.Seconds() / (float64(saving.bytes) / 1e9)},
+		{"put p99 alone", "ms", milliseconds(alone)},
+		{"put p99 beside it", "ms", milliseconds(together)},
+		{"put p99 beside it / alone", "×", float64(together) / float64(alone)},
 		{"extra memory", "MB", (s.Memory("VmHWM") - resident) / 1e6},
-		{"extra memory of its own afterwards", "MB", (s.Memory("RssAnon") - before) / 1e6},
 	}, nil
+}
+
+// saved is what the snapshots of one measurement came to, once done is closed.
+type saved struct {
+	done   chan struct{}
+	bytes  int64
+	took   time.Duration
+	failed error
+}
+
+// saveSnapshots writes one after the other into a file: one at least, and until the puts alone would be over.
+func saveSnapshots(s *Server, size int64) *saved {
+	all := &saved{done: make(chan struct{})}
+	go func() {
+		defer close(all.done)
+		begin := time.Now()
+		for all.bytes == 0 || time.Since(begin) < putTime {
+			n, err := saveSnapshot(s, filepath.Join(filepath.Dir(s.dir), "snapshot.db"))
+			if err == nil && n < size {
+				err = fmt.Errorf("the snapshot has only %d bytes", n)
+			}
+			if all.failed = err; err != nil {
+				return
+			}
+			all.bytes += n
+		}
+		all.took = time.Since(begin)
+	}()
+	return all
 }
 
 // diskRate writes and syncs size bytes in the folder, in MB a second.

@@ -53,7 +53,7 @@ func (r *run) moveBack() error {
 }
 
 func (r *run) moveBySnapshot() error {
-	return r.move("second move", r.opt.store, func(s *store, to string) error {
+	return r.move("again", r.opt.store, func(s *store, to string) error {
 		file, err := r.saveAside(s)
 		if err != nil {
 			return err

@@ -161,46 +161,52 @@ const member = 0x4d
 
 func (j *journey) oneAlarm(kind pb.AlarmType) error {
 	name := "alarm-" + kind.String()
-	etcd, err := j.start(j.etcd, name)
+	at, err := j.start(j.etcd, name)
 	if err != nil {
 		return err
 	}
-	defer etcd.kill()
-	if _, err := etcd.kv.Put(etcd.ctx(), &pb.PutRequest{Key: []byte("k"), Value: []byte("v")}); err != nil {
+	defer func() { at.kill() }()
+	if _, err := at.kv.Put(at.ctx(), &pb.PutRequest{Key: []byte("k"), Value: []byte("v")}); err != nil {
 		return err
 	}
 	raise := &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, MemberID: member, Alarm: kind}
-	if _, err := etcd.upkeep.Alarm(etcd.ctx(), raise); err != nil {
+	if _, err := at.upkeep.Alarm(at.ctx(), raise); err != nil {
 		return err
 	}
-	want := etcd.underAlarm()
+	want := at.underAlarm()
 	j.say("%s: %s", name, want)
 	if kind == pb.AlarmType_NOSPACE {
 		// ADR 0002: with room to write, Meridian ends this alarm, and does not hand it on.
 		want = roomAgain
 	}
-	file := j.path(name + ".db")
-	for _, station := range []struct{ name, binary string }{{"meridian", j.meridian}, {"etcd-again", j.etcd}} {
-		_, err := j.tool("snapshot", j.etcdctl, "--endpoints="+etcd.server.Endpoint, "snapshot", "save", file)
+	for _, station := range []string{"meridian", "etcd-again"} {
+		next, err := j.nextStation(at, name, station)
 		if err != nil {
 			return err
 		}
-		room := name + "-" + station.name
-		if station.binary == j.meridian {
-			err = j.restoreHere(file, room)
-		} else {
-			err = j.restoreThere(file, room)
-		}
-		if err != nil {
-			return err
-		}
-		etcd.kill()
-		if etcd, err = j.start(station.binary, room); err != nil {
-			return err
-		}
-		j.same(room, want, etcd.underAlarm())
+		at = next
+		j.same(name+"-"+station, want, at.underAlarm())
 	}
 	return nil
+}
+
+// nextStation moves a server without users into another and ends it.
+func (j *journey) nextStation(from *side, name, station string) (*side, error) {
+	defer from.kill()
+	file, room := j.path(name+".db"), name+"-"+station
+	_, err := j.tool("etcdctl snapshot save for "+room, j.etcdctl, "--endpoints="+from.server.Endpoint,
+		"snapshot", "save", file)
+	if err != nil {
+		return nil, err
+	}
+	binary, restore := j.etcd, j.restoreThere
+	if station == "meridian" {
+		binary, restore = j.meridian, j.restoreHere
+	}
+	if err := restore(file, room); err != nil {
+		return nil, err
+	}
+	return j.start(binary, room)
 }
 
 // underAlarm is what a server with an alarm answers.
