@@ -50,6 +50,8 @@ var limits = []goal{
 	{"get by 1 to 10,000 granted ranges", "CPU with 10,000 / with 1", 1.25},
 	{"snapshot beside puts", "disk's rate / snapshot's", 2},
 	{"snapshot beside puts", "put p99 beside it / alone", 2},
+	{"snapshot beside puts, not written", "disk's rate / snapshot's", 2},
+	{"snapshot beside puts, not written", "put p99 beside it / alone", 2},
 }
 
 type row struct{ scenario, figure, unit string }

@@ -23,7 +23,7 @@ func makeSnapshot(o Options, dir string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "source.db")
-	_, err = saveSnapshotAt(s, path)
+	_, err = saveSnapshot(s, path)
 	return path, err
 }
 

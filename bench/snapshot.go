@@ -31,13 +31,19 @@ func snapshotStore(o Options) []Scenario {
 			time.Sleep(5 * time.Second)
 			return nil, err
 		}},
-		{Name: "snapshot beside puts", Run: func(s *Server) ([]Figure, error) { return snapshotBesidePuts(s, o.SnapshotSize) }},
+		{Name: "snapshot beside puts", Run: func(s *Server) ([]Figure, error) {
+			return snapshotBesidePuts(s, o.SnapshotSize, filepath.Join(filepath.Dir(s.dir), "snapshot.db"))
+		}},
+		// Kept nowhere, it shows the server alone, without two who write to one disk.
+		{Name: "snapshot beside puts, not written", Run: func(s *Server) ([]Figure, error) {
+			return snapshotBesidePuts(s, o.SnapshotSize, os.DevNull)
+		}},
 	}
 }
 
 // snapshotBesidePuts writes snapshots while puts are due at fixed moments, and compares with the disk's own
 // rate and with puts alone.
-func snapshotBesidePuts(s *Server, size int64) ([]Figure, error) {
+func snapshotBesidePuts(s *Server, size int64, path string) ([]Figure, error) {
 	idle, err := pacedPuts(s, putTime, nil)
 	if err != nil {
 		return nil, err
@@ -48,7 +54,7 @@ func snapshotBesidePuts(s *Server, size int64) ([]Figure, error) {
 	}
 	s.ForgetPeak()
 	resident, cpu := s.Memory("VmRSS"), s.CPU()
-	saving := saveSnapshots(s, size)
+	saving := saveSnapshots(s, size, path)
 	beside, err := pacedPuts(s, 10*time.Minute, saving.done)
 	<-saving.done
 	if err = errors.Join(err, saving.failed); err != nil {
@@ -77,14 +83,14 @@ type saved struct {
 	failed error
 }
 
-// saveSnapshots writes one after the other into a file: one at least, and until the puts alone would be over.
-func saveSnapshots(s *Server, size int64) *saved {
+// saveSnapshots writes one after the other to path: one at least, and until the puts alone would be over.
+func saveSnapshots(s *Server, size int64, path string) *saved {
 	all := &saved{done: make(chan struct{})}
 	go func() {
 		defer close(all.done)
 		begin := time.Now()
 		for all.bytes == 0 || time.Since(begin) < putTime {
-			n, err := saveSnapshot(s, filepath.Join(filepath.Dir(s.dir), "snapshot.db"))
+			n, err := saveSnapshot(s, path)
 			if err == nil && n < size {
 				err = fmt.Errorf("the snapshot has only %d bytes", n)
 			}
@@ -122,11 +128,6 @@ func diskRate(folder string, size int64) (float64, error) {
 
 // saveSnapshot is what etcdctl does: everything into a file, and the file onto the disk.
 func saveSnapshot(s *Server, path string) (int64, error) {
-	defer os.Remove(path)
-	return saveSnapshotAt(s, path)
-}
-
-func saveSnapshotAt(s *Server, path string) (int64, error) {
 	conn := s.Dial()
 	defer conn.Close()
 	stream, err := pb.NewMaintenanceClient(conn).Snapshot(context.Background(), &pb.SnapshotRequest{})
@@ -155,6 +156,9 @@ func saveSnapshotAt(s *Server, path string) (int64, error) {
 	}
 	if size%512 != 32 {
 		return size, fmt.Errorf("%d bytes end in no checksum", size)
+	}
+	if path == os.DevNull {
+		return size, nil
 	}
 	return size, file.Sync()
 }
