@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	pageSize = 10_000
+	pageSize = 50_000
 	samples  = 300
 )
 
