@@ -114,12 +114,15 @@ func value(size int) []byte {
 	return v
 }
 
-// fill puts keys 0 to n-1, 64 to a transaction.
-func fill(s *Server, n int) error {
+// fill puts keys 0 to n-1.
+func fill(s *Server, n int) error { return fillWith(s, n, 512) }
+
+// fillWith puts keys 0 to n-1 with values of size bytes, 64 to a transaction.
+func fillWith(s *Server, n, size int) error {
 	const each = 64
 	clients := Connect(s, 4, 16)
 	defer clients.Close()
-	v := value(512)
+	v := value(size)
 	_, err := clients.Run(s, (n+each-1)/each, func(conn *grpc.ClientConn, _, batch int) error {
 		txn := &pb.TxnRequest{}
 		for i := batch * each; i < min(n, (batch+1)*each); i++ {

@@ -178,7 +178,7 @@ func publish(o SizeOptions, ascents []*Ascent) error {
 			return err
 		}
 	}
-	if err := between(page, versions(o.Etcd, o.Meridian)+text); err != nil {
+	if err := between(page, Options{}.marks(), versions(o.Etcd, o.Meridian)+text); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(o.Out, "size.svg"), []byte(sizeChart(ascents)), 0o644)

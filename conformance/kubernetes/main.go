@@ -30,6 +30,7 @@ type options struct {
 	eventTTL   time.Duration
 	keep       bool
 	tls        bool
+	move       bool
 }
 
 func parseOptions() (options, error) {
@@ -49,6 +50,8 @@ func parseOptions() (options, error) {
 	flag.DurationVar(&opt.eventTTL, "event-ttl", 20*time.Second, "how long events live")
 	flag.BoolVar(&opt.keep, "keep", false, "keep the store's data directory even when all passes")
 	flag.BoolVar(&opt.tls, "tls", true, "reach the store over mutual TLS; =false for plaintext")
+	flag.BoolVar(&opt.move, "move", false,
+		"begin on etcd, move to the store and back while all goes on; other phases than without")
 	flag.Float64Var(&patience, "patience", 1, "multiplies every limit, for a busy machine")
 	flag.Parse()
 	if opt.store == "" {
@@ -70,10 +73,13 @@ func requireBinaries(opt options) error {
 	if _, err := os.Stat(opt.store); err != nil {
 		return fmt.Errorf("the store's binary: %w", err)
 	}
-	for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler",
-		"kubectl"} {
+	programs := []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}
+	if opt.move {
+		programs = append(programs, "etcd", "etcdctl", "etcdutl")
+	}
+	for _, name := range programs {
 		if _, err := os.Stat(filepath.Join(opt.bin, name)); err != nil {
-			return fmt.Errorf("%w (run conformance/build-kubernetes.sh)", err)
+			return fmt.Errorf("%w (run conformance/build-kubernetes.sh, or build-tools.sh for etcd)", err)
 		}
 	}
 	return nil
@@ -100,7 +106,11 @@ func conduct(ctx context.Context, opt options) int {
 	}
 	defer r.close()
 	fmt.Printf("store %s\nlogs  %s\n", opt.store, r.dir)
-	for _, phase := range r.phases() {
+	phases := r.phases()
+	if opt.move {
+		phases = movePhases()
+	}
+	for _, phase := range phases {
 		if !r.perform(phase) {
 			break
 		}

@@ -145,7 +145,7 @@ func (r *run) close() {
 		stopped := r.cluster.close()
 		r.report.check(stopped, "store stops on SIGTERM", "within 10 s")
 		if !r.opt.keep && !r.report.hasFailed() {
-			if err := os.RemoveAll(filepath.Join(r.dir, "data")); err != nil {
+			if err := r.removeData(); err != nil {
 				r.report.note("data directory not removed: %v", err)
 			}
 		}

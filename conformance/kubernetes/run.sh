@@ -7,6 +7,7 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 store="$(realpath "$1")"
 shift
 "$here/../build-kubernetes.sh" >&2
+[[ " $* " != *" -move "* ]] || "$here/../build-tools.sh" >&2
 cd "$here"
 CGO_ENABLED=0 go build -o ../bin/kubernetes-conformance .
 exec ../bin/kubernetes-conformance -store "$store" -bin ../bin "$@"

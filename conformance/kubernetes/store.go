@@ -39,6 +39,9 @@ func newStore(opt options, dir string, a *authority, ports []int) *store {
 	for i := range s.clients {
 		s.clients[i] = fmt.Sprintf("%s://127.0.0.%d:%d", scheme, i+1, ports[0])
 	}
+	if opt.move {
+		s.binary = filepath.Join(opt.bin, "etcd")
+	}
 	s.peers = fmt.Sprintf("%s://127.0.0.1:%d", scheme, ports[1])
 	s.probes = fmt.Sprintf("http://127.0.0.1:%d", ports[2])
 	return s
@@ -51,7 +54,7 @@ func (s *store) flags() []string {
 		"--listen-client-urls=" + strings.Join(s.clients[:], ","),
 		"--advertise-client-urls=" + s.clients[1],
 		"--listen-peer-urls=" + s.peers, "--initial-advertise-peer-urls=" + s.peers,
-		"--data-dir=" + filepath.Join(s.dir, "data"),
+		"--data-dir=" + s.data(),
 		"--snapshot-count=10000", "--listen-metrics-urls=" + s.probes,
 		"--feature-gates=InitialCorruptCheck=true", "--watch-progress-notify-interval=5s",
 		"--initial-cluster=conformance=" + s.peers,
