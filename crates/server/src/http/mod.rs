@@ -27,6 +27,9 @@ use query::Query;
 
 /// Where the gateway describes itself; etcd has nothing there.
 const OPENAPI: &str = "/v3/openapi.json";
+/// etcd's refusal of a gateway call whose certificate would name its user on gRPC.
+const UNUSED_NAME: &str = "CommonName of client sending a request against gateway will be ignored \
+                           and not used as expected";
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
@@ -95,6 +98,9 @@ impl Pages {
     async fn of(&self, request: Request<Incoming>) -> Response<ReplyBody> {
         let path = renamed(request.uri().path()).into_owned();
         if cleaned(&path).is_none() && self.is_for_gateway(&path) {
+            if self.services.counts_on_certificate(&self.peer.caller) {
+                return error(StatusCode::BAD_REQUEST, UNUSED_NAME).map(ReplyBody::plain);
+            }
             let gateway = Gateway { services: self.services.clone(), peer: self.peer.clone() };
             return gateway.answer(&path, request).await;
         }

@@ -10,7 +10,7 @@ use state::{Auth, Command, Identity, KeyRange, LeaseId, Refusal, Txn};
 use super::{Method, Services};
 use crate::grpc::{Context, Status};
 use crate::security::tokens::fingerprint;
-use crate::security::{Passwords, Tokens};
+use crate::security::{Caller, Passwords, Tokens};
 
 /// Where clients of gRPC put their token, and where those of the gateway do.
 const TOKEN: [&str; 2] = ["token", "authorization"];
@@ -147,6 +147,12 @@ impl Services {
             return Ok(None);
         }
         self.identify(auth, shown.token.as_ref(), shown.common_name.as_ref())
+    }
+
+    /// Whether a certificate would say who calls, if the call came by gRPC.
+    pub(crate) fn counts_on_certificate(&self, caller: &Caller) -> bool {
+        let named = caller.common_name.as_ref().is_some_and(|name| !name.is_empty());
+        named && self.authentication.certificates && self.engine.auth().is_enabled()
     }
 
     fn common_name<'a>(&self, context: &'a Context) -> Option<&'a Arc<str>> {

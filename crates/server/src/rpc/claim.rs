@@ -206,9 +206,12 @@ impl Claim {
         self.provisional = false;
     }
 
-    /// Gives the claim up.
-    pub(super) fn give_up(mut self) {
+    /// Gives the claim up; it is gone when this returns, if it can be.
+    pub(super) async fn give_up(mut self) {
         self.provisional = true;
+        let (session, key) = (self.session.clone(), self.key.clone());
+        withdraw(session, key, self.made).await;
+        self.provisional = false;
     }
 }
 

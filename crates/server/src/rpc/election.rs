@@ -32,7 +32,7 @@ impl Services {
         if claim.found.as_ref().is_some_and(|found| *found != request.value) {
             let (key, made) = (claim.key.clone(), claim.made);
             if let Err(status) = proclaim(claim.session(), key, made, request.value).await {
-                claim.give_up();
+                claim.give_up().await;
                 return Err(status);
             }
         }
