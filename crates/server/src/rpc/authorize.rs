@@ -222,12 +222,24 @@ impl Services {
     /// A command in the caller's name. Nobody's is refused here: at its place in the order it would be
     /// as well, and so it need not take one.
     pub(super) fn by(&self, context: &Context, command: Command) -> Result<Command, Status> {
+        self.sized(context, command, 0)
+    }
+
+    /// As [`Services::by`], of a message of `size` bytes: etcd looks at those once it knows the caller, and
+    /// before it misses one.
+    pub(super) fn sized(
+        &self,
+        context: &Context,
+        command: Command,
+        size: usize,
+    ) -> Result<Command, Status> {
         let auth = self.engine.auth();
         if !auth.is_enabled() {
-            return Ok(command);
+            return self.check_size(size).map(|()| command);
         }
-        let who = self.who(&auth, context)?.ok_or(Refusal::UserEmpty)?;
-        Ok(command.by(who))
+        let who = self.who(&auth, context)?;
+        self.check_size(size)?;
+        Ok(command.by(who.ok_or(Refusal::UserEmpty)?))
     }
 
     /// Whether whoever showed this may renew a lease.

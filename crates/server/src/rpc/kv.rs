@@ -19,8 +19,7 @@ impl Services {
         let size = message.len();
         let request: pb::PutRequest = decode(message)?;
         self.admit(put_cost(&request)).await?;
-        let command = self.by(context, Command::Put(translate::put(request)?))?;
-        self.check_size(size)?;
+        let command = self.sized(context, Command::Put(translate::put(request)?), size)?;
         let outcome = self.commit(command).await?;
         let Reply::Put { prev_kv } = outcome.result? else { return Err(mismatched()) };
         reply(&translate::put_reply(self.header(outcome.revision), prev_kv))
@@ -45,8 +44,7 @@ impl Services {
         size: usize,
     ) -> Result<(Revision, i64, Vec<KeyValue>), Status> {
         let command = Command::DeleteRange(translate::delete_range(request)?);
-        let command = self.by(context, command)?;
-        self.check_size(size)?;
+        let command = self.sized(context, command, size)?;
         let outcome = self.commit(command).await?;
         let Reply::DeleteRange { deleted, prev_kvs } = outcome.result? else {
             return Err(mismatched());
@@ -72,8 +70,7 @@ impl Services {
         if txn.is_read_only() {
             return self.read_only(context, &txn, serializable).await;
         }
-        let command = self.by(context, Command::Txn(txn))?;
-        self.check_size(size)?;
+        let command = self.sized(context, Command::Txn(txn), size)?;
         let Outcome { revision, result } = self.commit(command).await?;
         let Reply::Txn(answer) = result? else { return Err(mismatched()) };
         Ok((revision, answer))

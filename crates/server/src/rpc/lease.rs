@@ -37,8 +37,7 @@ impl Services {
             chosen => chosen,
         };
         let ttl = request.ttl.max(self.limits.min_lease_ttl);
-        let command = self.by(context, Command::LeaseGrant { id, ttl })?;
-        self.check_size(size)?;
+        let command = self.sized(context, Command::LeaseGrant { id, ttl }, size)?;
         let outcome = self.commit(command).await?;
         let Reply::LeaseGrant { id, ttl } = outcome.result? else { return Err(mismatched()) };
         self.metrics.leases.granted.fetch_add(1, Relaxed);
