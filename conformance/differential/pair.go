@@ -35,6 +35,8 @@ type Pair struct {
 	lockKey  []byte
 	leader   *v3electionpb.LeaderKey
 	sessions map[int64]bool
+	// grants are the permissions that a role was given, as many as there may be at most.
+	grants map[string]int
 	// explained counts the differences that the table explains, by entry.
 	explained map[string]int
 	// answers counts etcd's answers by method and text, and the watch events compared.
@@ -54,7 +56,7 @@ const (
 func startPair(want, got store.Options) (*Pair, error) {
 	want.SameIdentity, got.SameIdentity = true, true
 	pair := &Pair{revision: 1, compactions: map[int64]bool{},
-		passwords: map[string]string{}, stale: map[int]bool{}, sessions: map[int64]bool{},
+		passwords: map[string]string{}, stale: map[int]bool{}, sessions: map[int64]bool{}, grants: map[string]int{},
 		explained: map[string]int{}, answers: map[string]int{}}
 	var wantErr, gotErr error
 	both(func() { pair.want, wantErr = startSide("etcd", want) },
@@ -107,7 +109,7 @@ func (p *Pair) do(step Step) []Diff {
 		p.probeWatches()
 	}
 	if want.Code == codes.DeadlineExceeded || got.Code == codes.DeadlineExceeded {
-		p.settleService()
+		p.settleService(step)
 	}
 	for _, side := range []*Side{p.want, p.got} {
 		if !side.Server.Alive() {
@@ -133,6 +135,12 @@ func (p *Pair) learn(step Step, want Outcome) {
 		if revision := with.GetHeader().GetRevision(); revision > p.revision {
 			p.revision, p.dirty = revision, true
 		}
+	}
+	switch request := step.Request.(type) {
+	case *pb.AuthRoleGrantPermissionRequest:
+		p.grants[request.Name]++
+	case *pb.AuthRoleDeleteRequest:
+		p.grants[request.Role] = 0
 	}
 	p.learnService(step, want)
 	if compact, ok := step.Request.(*pb.CompactionRequest); ok {
