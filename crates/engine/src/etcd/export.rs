@@ -91,16 +91,15 @@ fn visit(image: &Image, member: &Member, pass: &mut impl Pass) -> io::Result<()>
     visit_auth(image.auth().unwrap_or(&untouched), pass)?;
     pass.pairs(bucket::CLUSTER, [member::encode_cluster()])?;
     visit_keys(image, pass)?;
-    pass.pairs(bucket::LEASE, lease::in_order(image.leases()).map(|lease| lease.encode()))?;
+    let leases = lease::in_order(image.leases());
+    pass.pairs(bucket::LEASE, leases.map(|(id, ttl)| lease::encode(id, ttl)))?;
     pass.pairs(bucket::MEMBERS, [member.encode()])?;
     pass.bucket(bucket::MEMBERS_REMOVED)?;
-    let meta = Meta {
-        position: image.position(),
-        epoch: image.epoch(),
-        compact_revision: image.view().compact_revision(),
-        voter: member.id,
-    };
-    pass.pairs(bucket::META, meta.encode())
+    let compacted = image.view().compact_revision();
+    // Always carried out: what compaction has yet to remove is left out.
+    let (position, epoch) = (image.position(), image.epoch());
+    let meta = Meta { position, epoch, compacted, scheduled: compacted };
+    pass.pairs(bucket::META, meta.encode(member.id))
 }
 
 fn visit_auth(auth: &Auth, pass: &mut impl Pass) -> io::Result<()> {
