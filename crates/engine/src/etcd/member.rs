@@ -3,9 +3,12 @@
 
 use std::fmt::Write;
 
+use state::Cluster;
+
 use super::{Pair, STORAGE_VERSION};
 
 pub(crate) const CLUSTER_VERSION: &[u8] = b"clusterVersion";
+pub(crate) const DOWNGRADE: &[u8] = b"downgrade";
 const LEARNER: &[u8] = br#""isLearner":true"#;
 
 /// A member of the cluster, as others are told of it.
@@ -38,9 +41,16 @@ impl Member {
     }
 }
 
-/// The entries of `cluster`.
-pub(crate) fn encode_cluster() -> Pair {
-    (CLUSTER_VERSION.to_vec(), STORAGE_VERSION.as_bytes().to_vec())
+/// The entries of `cluster`: its version, and the one that a downgrade under way goes to. etcd also says
+/// that a downgrade was called off, which makes no difference.
+pub(crate) fn encode_cluster(cluster: &Cluster) -> Vec<Pair> {
+    let version = cluster.downgrade().unwrap_or(STORAGE_VERSION).to_string();
+    let mut pairs = vec![(CLUSTER_VERSION.to_vec(), version.into_bytes())];
+    pairs.extend(cluster.downgrade().map(|to| {
+        let json = format!("{{\"target-version\":\"{to}\",\"enabled\":true}}");
+        (DOWNGRADE.to_vec(), json.into_bytes())
+    }));
+    pairs
 }
 
 /// Who votes, of an entry of `members`; none if it is a learner's, or its key is no id.

@@ -4,7 +4,7 @@
 use state::{ClusterVersion, Epoch, Position, Revision};
 
 use super::key::{decode_main, encode_main};
-use super::{Malformed, Pair, STORAGE_VERSION, number};
+use super::{Malformed, Pair, number};
 
 pub(crate) const CONF_STATE: &[u8] = b"confState";
 pub(crate) const CONSISTENT_INDEX: &[u8] = b"consistent_index";
@@ -40,7 +40,7 @@ impl Default for Meta {
 
 impl Meta {
     /// The entries in their order, those of the one member that votes and of the version among them.
-    pub(crate) fn encode(&self, voter: u64) -> Vec<Pair> {
+    pub(crate) fn encode(&self, voter: u64, version: ClusterVersion) -> Vec<Pair> {
         let voters = format!("{{\"voters\":[{voter}],\"auto_leave\":false}}");
         let index = self.position.0.to_be_bytes().to_vec();
         let mut pairs =
@@ -50,7 +50,7 @@ impl Meta {
         for (name, revision) in compactions.into_iter().filter(|(_, at)| *at > Revision(0)) {
             pairs.push((name.to_vec(), encode_main(revision)));
         }
-        pairs.push((VERSION.to_vec(), STORAGE_VERSION.as_bytes().to_vec()));
+        pairs.push((VERSION.to_vec(), version.to_string().into_bytes()));
         pairs.push((TERM.to_vec(), self.epoch.0.to_be_bytes().to_vec()));
         pairs
     }

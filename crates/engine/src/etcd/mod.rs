@@ -15,9 +15,10 @@ use std::fmt;
 
 pub use export::Export;
 pub use member::Member;
+use state::ClusterVersion;
 
-/// The version of the schema, which is also that of the cluster.
-pub const STORAGE_VERSION: &str = "3.7.0";
+/// The version of the schema, which is also that of the cluster, as long as no downgrade is under way.
+pub const STORAGE_VERSION: ClusterVersion = ClusterVersion { major: 3, minor: 7 };
 
 /// The names of the buckets, in their order in the file.
 pub(crate) mod bucket {

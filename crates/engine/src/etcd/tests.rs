@@ -8,13 +8,14 @@ use bolt::Reader;
 use bytes::Bytes;
 use proptest::prelude::*;
 use state::{
-    Alarm, AlarmAction, AlarmType, AuthChange, Command, DeleteRange, Entry, Epoch, ImportedAuth,
-    KeyRange, KvRef, LeaseId, MemberId, ModRevision, PasswordHash, Permission, PermissionType,
-    Position, Put, Revision, State, Txn,
+    Alarm, AlarmAction, AlarmType, AuthChange, ClusterVersion, Command, DeleteRange, Entry, Epoch,
+    ImportedAuth, KeyRange, KvRef, LeaseId, MemberId, ModRevision, PasswordHash, Permission,
+    PermissionType, Position, Put, Revision, State, Txn,
 };
 
 use super::meta::{
-    CONSISTENT_INDEX, FINISHED_COMPACTION, Meta, SCHEDULED_COMPACTION, TERM, decode_version,
+    CONSISTENT_INDEX, FINISHED_COMPACTION, Meta, SCHEDULED_COMPACTION, TERM, VERSION,
+    decode_version,
 };
 use super::{Export, Malformed, Member, alarm, auth, bucket, key, lease, member};
 
@@ -194,7 +195,6 @@ fn members_leases_and_alarms_are_etcds_bytes() {
     assert_eq!(name, b"e5ebc391147576c4");
     let expected = r#"{"id":16567550682093418180,"peerURLs":["http://127.0.0.1:33480"],"name":"def\u003cault","clientURLs":["http://127.0.0.1:33479"]}"#;
     assert_eq!(String::from_utf8(json).as_deref(), Ok(expected));
-    assert_eq!(member::encode_cluster(), (b"clusterVersion".to_vec(), b"3.7.0".to_vec()));
     let (name, value) = lease::encode(LeaseId(0x76c4_a207_73a8_4306), 100);
     assert_eq!(name, *b"\x76\xc4\xa2\x07\x73\xa8\x43\x06");
     assert_eq!(value, *b"\x08\x86\x86\xa1\x9d\xf7\xc0\xa8\xe2\x76\x10\x64");
@@ -252,6 +252,31 @@ fn users_and_roles_are_etcds_bytes() {
             stored.roles.iter().map(String::as_str).eq(user.roles().iter().map(|role| &**role))
         );
     }
+}
+
+/// As `etcdctl downgrade enable 3.6` left it, once etcd's leader had got to it.
+#[test]
+fn a_downgrade_under_way_is_etcds_bytes() {
+    let mut state = State::new();
+    let look = |state: &State| {
+        let reader = Reader::new(file(state)).expect("a database");
+        let meta = reader.bucket(bucket::META).expect("sound").expect("there");
+        let version = meta.get(VERSION).expect("sound").expect("there");
+        let version = String::from_utf8_lossy(&version).into_owned();
+        let export = Export::new(state.image(), member()).expect("a plan");
+        assert_eq!(export.version().to_string(), version);
+        (entries(&reader, bucket::CLUSTER), version)
+    };
+    let pair = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
+    let before = (vec![pair(b"clusterVersion", b"3.7.0")], "3.7.0".to_owned());
+    assert_eq!(look(&state), before);
+    let to = Some(ClusterVersion { major: 3, minor: 6 });
+    apply(&mut state, vec![Command::Downgrade { to }]);
+    let json = br#"{"target-version":"3.6.0","enabled":true}"#;
+    let cluster = vec![pair(b"clusterVersion", b"3.6.0"), pair(b"downgrade", json)];
+    assert_eq!(look(&state), (cluster, "3.6.0".to_owned()));
+    apply(&mut state, vec![Command::Downgrade { to: None }]);
+    assert_eq!(look(&state), before);
 }
 
 #[test]

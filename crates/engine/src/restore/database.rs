@@ -8,16 +8,12 @@ use std::path::{Path, PathBuf};
 
 use bolt::{Cursor, Reader};
 use bytes::BytesMut;
-use state::{
-    ClusterVersion, Import, ImportError, ImportedAuth, KvRef, ModRevision, Revision, State,
-};
+use state::{Import, ImportError, ImportedAuth, KvRef, ModRevision, Revision, State};
 
 use super::{Progress, Unusable};
 use crate::etcd::meta::{self, Meta};
-use crate::etcd::{Malformed, alarm, auth, bucket, key, lease, member};
+use crate::etcd::{Malformed, STORAGE_VERSION, alarm, auth, bucket, key, lease, member};
 
-/// The newest schema that is understood.
-const NEWEST: ClusterVersion = ClusterVersion { major: 3, minor: 7 };
 /// So many records are handed on together, or so many bytes of them.
 const TOGETHER: usize = 256;
 const TOGETHER_BYTES: usize = 1 << 20;
@@ -315,7 +311,7 @@ impl Records {
 }
 
 fn judge_version(path: &Path, version: &[u8]) -> Result<(), Unusable> {
-    if meta::decode_version(version) <= NEWEST {
+    if meta::decode_version(version) <= STORAGE_VERSION {
         return Ok(());
     }
     Err(Unusable(format!(
@@ -323,8 +319,8 @@ fn judge_version(path: &Path, version: &[u8]) -> Result<(), Unusable> {
          downgrade its storage first (`etcdutl migrate`), or use a newer Meridian",
         path.display(),
         String::from_utf8_lossy(version),
-        NEWEST.major,
-        NEWEST.minor
+        STORAGE_VERSION.major,
+        STORAGE_VERSION.minor
     )))
 }
 
