@@ -117,6 +117,12 @@ impl Image {
         &self.alarms
     }
 
+    /// What the cluster kept about itself.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// Every lease and its time to live, by id.
     #[must_use]
     pub fn leases(&self) -> &[(LeaseId, i64)] {

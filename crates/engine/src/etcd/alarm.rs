@@ -20,8 +20,8 @@ pub(crate) fn encode(alarm: &Alarm) -> Vec<u8> {
     key
 }
 
-/// The alarm of a key.
-pub(crate) fn decode(key: &[u8]) -> Result<Alarm, Malformed> {
+/// The alarm of a key; none for a type that is not known.
+pub(crate) fn decode(key: &[u8]) -> Result<Option<Alarm>, Malformed> {
     let (mut member, mut alarm) = (MemberId(0), None);
     for field in Fields::of(key) {
         let (number, field) = field?;
@@ -29,9 +29,9 @@ pub(crate) fn decode(key: &[u8]) -> Result<Alarm, Malformed> {
             (1, id) => member = MemberId(id),
             (2, NO_SPACE) => alarm = Some(AlarmType::NoSpace),
             (2, CORRUPT) => alarm = Some(AlarmType::Corrupt),
+            (2, _) => alarm = None,
             _ => {}
         }
     }
-    let alarm = alarm.ok_or(Malformed("an alarm of no known type"))?;
-    Ok(Alarm { member, alarm })
+    Ok(alarm.map(|alarm| Alarm { member, alarm }))
 }

@@ -2,10 +2,13 @@
 //! changed; name → `authpb.User`; name → `authpb.Role`.
 
 use bytes::Bytes;
-use state::{Auth, KeyRange, PasswordHash, Permission, PermissionType, User};
+use state::{
+    Auth, AuthRevision, ImportedAuth, ImportedUser, KeyRange, PasswordHash, Permission,
+    PermissionType, User,
+};
 
 use super::protobuf::{Fields, put_bytes, put_message, put_number};
-use super::{Malformed, Pair};
+use super::{Malformed, Pair, number};
 
 pub(crate) const ENABLED: &[u8] = b"authEnabled";
 pub(crate) const REVISION: &[u8] = b"authRevision";
@@ -46,20 +49,17 @@ pub(crate) fn encode_role(name: &str, permissions: &[Permission]) -> Pair {
     (name.as_bytes().to_vec(), value)
 }
 
-/// What an entry of `authUsers` says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StoredUser {
-    pub(crate) name: String,
-    pub(crate) password: PasswordHash,
-    pub(crate) no_password: bool,
-    pub(crate) roles: Vec<String>,
-}
-
-/// What an entry of `authRoles` says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StoredRole {
-    pub(crate) name: String,
-    pub(crate) permissions: Vec<Permission>,
+/// Takes in what an entry of `auth` says.
+pub(crate) fn decode(key: &[u8], value: &[u8], auth: &mut ImportedAuth) -> Result<(), Malformed> {
+    match key {
+        ENABLED => auth.enabled = value == [1],
+        REVISION => {
+            let revision = number(value, "the revision of users and roles is not a number")?;
+            auth.revision = AuthRevision(revision);
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn text(bytes: &[u8]) -> Result<String, Malformed> {
@@ -68,8 +68,8 @@ fn text(bytes: &[u8]) -> Result<String, Malformed> {
 }
 
 /// Reads a user's entry.
-pub(crate) fn decode_user(key: &[u8], value: &[u8]) -> Result<StoredUser, Malformed> {
-    let mut user = StoredUser { name: text(key)?, ..StoredUser::default() };
+pub(crate) fn decode_user(key: &[u8], value: &[u8]) -> Result<ImportedUser, Malformed> {
+    let mut user = ImportedUser { name: text(key)?, ..ImportedUser::default() };
     for field in Fields::of(value) {
         let (number, field) = field?;
         match number {
@@ -92,20 +92,23 @@ pub(crate) fn decode_user(key: &[u8], value: &[u8]) -> Result<StoredUser, Malfor
     Ok(user)
 }
 
-/// Reads a role's entry.
-pub(crate) fn decode_role(key: &[u8], value: &[u8]) -> Result<StoredRole, Malformed> {
-    let mut role = StoredRole { name: text(key)?, permissions: Vec::new() };
+/// Reads a role's entry: its name, and what it allows.
+pub(crate) fn decode_role(
+    key: &[u8],
+    value: &[u8],
+) -> Result<(String, Vec<Permission>), Malformed> {
+    let (name, mut permissions) = (text(key)?, Vec::new());
     for field in Fields::of(value) {
         let (number, field) = field?;
         match number {
             1 if field.bytes() != key => {
                 return Err(Malformed("its value names another role than its key"));
             }
-            2 => role.permissions.push(decode_permission(field.bytes())?),
+            2 => permissions.push(decode_permission(field.bytes())?),
             _ => {}
         }
     }
-    Ok(role)
+    Ok((name, permissions))
 }
 
 fn decode_permission(message: &[u8]) -> Result<Permission, Malformed> {

@@ -4,11 +4,11 @@
 use std::io::{self, Write};
 
 use bolt::{PAGE_SIZE, Plan, Planner, Writer};
-use state::{Auth, Image};
+use state::{Auth, ClusterVersion, Image};
 
 use super::key::{Message, RevisionKey};
 use super::meta::Meta;
-use super::{Member, Pair, alarm, auth, bucket, lease, member};
+use super::{Member, Pair, STORAGE_VERSION, alarm, auth, bucket, lease, member};
 
 /// A pinned state, and the database it makes.
 pub struct Export {
@@ -35,6 +35,12 @@ impl Export {
         self.plan.bytes()
     }
 
+    /// The version of the database: that which a downgrade under way goes to, else [`STORAGE_VERSION`].
+    #[must_use]
+    pub fn version(&self) -> ClusterVersion {
+        version(&self.image)
+    }
+
     /// Writes the database into `sink`, page by page, and gives that back.
     ///
     /// # Errors
@@ -44,6 +50,10 @@ impl Export {
         visit(&self.image, &self.member, &mut writer)?;
         writer.finish()
     }
+}
+
+fn version(image: &Image) -> ClusterVersion {
+    image.cluster().downgrade().unwrap_or(STORAGE_VERSION)
 }
 
 /// What both passes take.
@@ -89,18 +99,17 @@ fn visit(image: &Image, member: &Member, pass: &mut impl Pass) -> io::Result<()>
     pass.pairs(bucket::ALARM, alarms)?;
     let untouched = Auth::default();
     visit_auth(image.auth().unwrap_or(&untouched), pass)?;
-    pass.pairs(bucket::CLUSTER, [member::encode_cluster()])?;
+    pass.pairs(bucket::CLUSTER, member::encode_cluster(image.cluster()))?;
     visit_keys(image, pass)?;
-    pass.pairs(bucket::LEASE, lease::in_order(image.leases()).map(|lease| lease.encode()))?;
+    let leases = lease::in_order(image.leases());
+    pass.pairs(bucket::LEASE, leases.map(|(id, ttl)| lease::encode(id, ttl)))?;
     pass.pairs(bucket::MEMBERS, [member.encode()])?;
     pass.bucket(bucket::MEMBERS_REMOVED)?;
-    let meta = Meta {
-        position: image.position(),
-        epoch: image.epoch(),
-        compact_revision: image.view().compact_revision(),
-        voter: member.id,
-    };
-    pass.pairs(bucket::META, meta.encode())
+    let compacted = image.view().compact_revision();
+    // Always carried out: what compaction has yet to remove is left out.
+    let (position, epoch) = (image.position(), image.epoch());
+    let meta = Meta { position, epoch, compacted, scheduled: compacted };
+    pass.pairs(bucket::META, meta.encode(member.id, version(image)))
 }
 
 fn visit_auth(auth: &Auth, pass: &mut impl Pass) -> io::Result<()> {

@@ -89,31 +89,57 @@ impl Message {
     }
 }
 
-/// A version, as an entry of the bucket has it. What it superseded is not said there.
-pub(crate) fn decode<'a>(key: &[u8], value: &'a [u8]) -> Result<KvRef<'a>, Malformed> {
-    let (at, tombstone) = decode_revision(key)?;
-    let mut kv = KvRef {
-        key: &[],
-        value: &[],
-        create_revision: Revision(0),
-        mod_revision: at.main,
-        sub: at.sub,
-        version: 0,
-        lease: LeaseId::NONE,
-        tombstone,
-        previous: None,
-    };
-    for field in Fields::of(value) {
+/// One version of a key, from the entry that stands `at` its revision. What it superseded is not said
+/// there. Refused is also what fits no message of etcd's.
+pub(crate) fn decode(
+    at: ModRevision,
+    tombstone: bool,
+    value: &[u8],
+) -> Result<KvRef<'_>, Malformed> {
+    let kv = fields(value)?;
+    if kv.key.is_empty() {
+        return Err(Malformed("it has no key"));
+    }
+    if tombstone {
+        // Nothing but its key counts.
+        let gone = KvRef { key: kv.key, mod_revision: at.main, sub: at.sub, tombstone, ..NOTHING };
+        return Ok(gone);
+    }
+    if kv.mod_revision != at.main {
+        return Err(Malformed("its value names another revision than its key"));
+    }
+    if !(1..i64::MAX).contains(&kv.version) {
+        return Err(Malformed("its version is none"));
+    }
+    if kv.create_revision <= Revision(0) || kv.create_revision > at.main {
+        return Err(Malformed("it was created at no revision up to its own"));
+    }
+    Ok(KvRef { sub: at.sub, ..kv })
+}
+
+const NOTHING: KvRef<'static> = KvRef {
+    key: &[],
+    value: &[],
+    create_revision: Revision(0),
+    mod_revision: Revision(0),
+    sub: 0,
+    version: 0,
+    lease: LeaseId::NONE,
+    tombstone: false,
+    previous: None,
+};
+
+fn fields(message: &[u8]) -> Result<KvRef<'_>, Malformed> {
+    let mut kv = NOTHING;
+    for field in Fields::of(message) {
         let (number, field) = field?;
         match number {
             1 => kv.key = field.bytes(),
-            2 => kv.create_revision = Revision(field.number() as i64),
-            3 if field.number() as i64 != at.main.0 => {
-                return Err(Malformed("its value names another revision than its key"));
-            }
-            4 => kv.version = field.number() as i64,
+            2 => kv.create_revision = Revision(field.number().cast_signed()),
+            3 => kv.mod_revision = Revision(field.number().cast_signed()),
+            4 => kv.version = field.number().cast_signed(),
             5 => kv.value = field.bytes(),
-            6 => kv.lease = LeaseId(field.number() as i64),
+            6 => kv.lease = LeaseId(field.number().cast_signed()),
             _ => {}
         }
     }
@@ -126,6 +152,11 @@ pub(crate) fn encode_main(revision: Revision) -> Vec<u8> {
     let mut out = Vec::with_capacity(REVISION);
     out.extend_from_slice(RevisionKey::of(at, false).as_slice());
     out
+}
+
+/// See [`encode_main`]. None, if that is not what stands there.
+pub(crate) fn decode_main(value: &[u8]) -> Option<Revision> {
+    decode_revision(value).ok().filter(|(_, tombstone)| !tombstone).map(|(at, _)| at.main)
 }
 
 /// The bytes of a whole message, for tests and the like.

@@ -1,11 +1,15 @@
 //! The buckets `members`, `members_removed` and `cluster`: id in hex → the member in JSON, as Go writes
-//! it; versions. A restore drops all of them, since it makes another cluster.
+//! it; versions. A restore takes from them who votes and no more, since it makes another cluster.
 
 use std::fmt::Write;
+
+use state::Cluster;
 
 use super::{Pair, STORAGE_VERSION};
 
 pub(crate) const CLUSTER_VERSION: &[u8] = b"clusterVersion";
+pub(crate) const DOWNGRADE: &[u8] = b"downgrade";
+const LEARNER: &[u8] = br#""isLearner":true"#;
 
 /// A member of the cluster, as others are told of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,9 +41,24 @@ impl Member {
     }
 }
 
-/// The entries of `cluster`.
-pub(crate) fn encode_cluster() -> Pair {
-    (CLUSTER_VERSION.to_vec(), STORAGE_VERSION.as_bytes().to_vec())
+/// The entries of `cluster`: its version, and the one that a downgrade under way goes to. etcd also says
+/// that a downgrade was called off, which makes no difference.
+pub(crate) fn encode_cluster(cluster: &Cluster) -> Vec<Pair> {
+    let version = cluster.downgrade().unwrap_or(STORAGE_VERSION).to_string();
+    let mut pairs = vec![(CLUSTER_VERSION.to_vec(), version.into_bytes())];
+    pairs.extend(cluster.downgrade().map(|to| {
+        let json = format!("{{\"target-version\":\"{to}\",\"enabled\":true}}");
+        (DOWNGRADE.to_vec(), json.into_bytes())
+    }));
+    pairs
+}
+
+/// Who votes, of an entry of `members`; none if it is a learner's, or its key is no id.
+pub(crate) fn decode_voter(key: &[u8], value: &[u8]) -> Option<u64> {
+    // Without spaces, as Go writes it.
+    let learns = value.windows(LEARNER.len()).any(|part| part == LEARNER);
+    let id = std::str::from_utf8(key).ok().filter(|_| !learns)?;
+    u64::from_str_radix(id, 16).ok()
 }
 
 fn put_list(json: &mut String, texts: &[String]) {

@@ -1,10 +1,10 @@
 //! The bucket `meta`: where in its log the store stands, how far compaction got, who votes, the version
 //! of all this.
 
-use state::{Epoch, Position, Revision};
+use state::{ClusterVersion, Epoch, Position, Revision};
 
-use super::key::encode_main;
-use super::{Pair, STORAGE_VERSION};
+use super::key::{decode_main, encode_main};
+use super::{Malformed, Pair, number};
 
 pub(crate) const CONF_STATE: &[u8] = b"confState";
 pub(crate) const CONSISTENT_INDEX: &[u8] = b"consistent_index";
@@ -13,31 +13,68 @@ pub(crate) const SCHEDULED_COMPACTION: &[u8] = b"scheduledCompactRev";
 pub(crate) const VERSION: &[u8] = b"storageVersion";
 pub(crate) const TERM: &[u8] = b"term";
 
-/// What the bucket says.
-#[derive(Clone, Copy, Debug)]
+/// Where a store stands, as the bucket says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     /// etcd's index in its log is the position in our journal,
     pub(crate) position: Position,
     /// and its term the epoch.
     pub(crate) epoch: Epoch,
-    pub(crate) compact_revision: Revision,
-    /// The one member.
-    pub(crate) voter: u64,
+    /// Up to where compaction was carried out,
+    pub(crate) compacted: Revision,
+    /// and up to where it was asked for.
+    pub(crate) scheduled: Revision,
+}
+
+/// What it means where nothing is said, as old etcds say little.
+impl Default for Meta {
+    fn default() -> Self {
+        Self {
+            position: Position(0),
+            epoch: Epoch(0),
+            compacted: Revision::NEVER_COMPACTED,
+            scheduled: Revision::NEVER_COMPACTED,
+        }
+    }
 }
 
 impl Meta {
-    /// The entries, in their order. Compaction is always finished: what it has yet to remove is left out.
-    pub(crate) fn encode(&self) -> Vec<Pair> {
-        let voters = format!("{{\"voters\":[{}],\"auto_leave\":false}}", self.voter);
+    /// The entries in their order, those of the one member that votes and of the version among them.
+    pub(crate) fn encode(&self, voter: u64, version: ClusterVersion) -> Vec<Pair> {
+        let voters = format!("{{\"voters\":[{voter}],\"auto_leave\":false}}");
         let index = self.position.0.to_be_bytes().to_vec();
         let mut pairs =
             vec![(CONF_STATE.to_vec(), voters.into_bytes()), (CONSISTENT_INDEX.to_vec(), index)];
-        let compacted = (self.compact_revision > Revision(0)).then_some(self.compact_revision);
-        for name in [FINISHED_COMPACTION, SCHEDULED_COMPACTION] {
-            pairs.extend(compacted.map(|revision| (name.to_vec(), encode_main(revision))));
+        let compactions =
+            [(FINISHED_COMPACTION, self.compacted), (SCHEDULED_COMPACTION, self.scheduled)];
+        for (name, revision) in compactions.into_iter().filter(|(_, at)| *at > Revision(0)) {
+            pairs.push((name.to_vec(), encode_main(revision)));
         }
-        pairs.push((VERSION.to_vec(), STORAGE_VERSION.as_bytes().to_vec()));
+        pairs.push((VERSION.to_vec(), version.to_string().into_bytes()));
         pairs.push((TERM.to_vec(), self.epoch.0.to_be_bytes().to_vec()));
         pairs
     }
+
+    /// Takes in what an entry says.
+    pub(crate) fn decode(&mut self, key: &[u8], value: &[u8]) -> Result<(), Malformed> {
+        let revision = |wrong| decode_main(value).ok_or(Malformed(wrong));
+        match key {
+            CONSISTENT_INDEX => {
+                self.position = Position(number(value, "its consistent index is not a number")?);
+            }
+            TERM => self.epoch = Epoch(number(value, "its term is not a number")?),
+            FINISHED_COMPACTION => self.compacted = revision("its compacted revision is not one")?,
+            SCHEDULED_COMPACTION => self.scheduled = revision("its scheduled revision is not one")?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The version that an entry `storageVersion` names; 0 for what is no number.
+pub(crate) fn decode_version(value: &[u8]) -> ClusterVersion {
+    let text = String::from_utf8_lossy(value);
+    let mut parts = text.split('.').map_while(|part| part.parse().ok());
+    let mut next = || parts.next().unwrap_or(0);
+    ClusterVersion { major: next(), minor: next() }
 }

@@ -1,8 +1,6 @@
 //! What etcd 3.7's database holds: its buckets, and what stands in them, to the byte. One file for each
-//! family of buckets, writing beside reading. Of the file itself the crate `bolt` knows.
-
-// What reads is for restoring, which comes to this crate next.
-#![allow(dead_code)]
+//! family of buckets, writing beside reading: [`Export`] does the one, [`restore`](crate::restore) the
+//! other. Of the file itself the crate `bolt` knows.
 
 pub(crate) mod alarm;
 pub(crate) mod auth;
@@ -17,9 +15,10 @@ use std::fmt;
 
 pub use export::Export;
 pub use member::Member;
+use state::ClusterVersion;
 
-/// The version of the schema, which is also that of the cluster.
-pub const STORAGE_VERSION: &str = "3.7.0";
+/// The version of the schema, which is also that of the cluster, as long as no downgrade is under way.
+pub const STORAGE_VERSION: ClusterVersion = ClusterVersion { major: 3, minor: 7 };
 
 /// The names of the buckets, in their order in the file.
 pub(crate) mod bucket {
@@ -45,12 +44,15 @@ impl fmt::Display for Malformed {
     }
 }
 
-impl std::error::Error for Malformed {}
-
 impl From<protobuf::Malformed> for Malformed {
     fn from(_: protobuf::Malformed) -> Self {
         Self("not a protobuf message")
     }
+}
+
+/// A number of eight bytes, or what is wrong.
+fn number(bytes: &[u8], wrong: &'static str) -> Result<u64, Malformed> {
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| Malformed(wrong))
 }
 
 /// A key and a value of a small bucket.

@@ -6,14 +6,18 @@ use std::io::{Seek, Write};
 
 use bolt::Reader;
 use bytes::Bytes;
+use proptest::prelude::*;
 use state::{
-    Alarm, AlarmAction, AlarmType, AuthChange, Command, DeleteRange, Entry, Epoch, KeyRange, KvRef,
-    LeaseId, MemberId, PasswordHash, Permission, PermissionType, Position, Put, Revision, State,
-    Txn,
+    Alarm, AlarmAction, AlarmType, AuthChange, ClusterVersion, Command, DeleteRange, Entry, Epoch,
+    ImportedAuth, KeyRange, KvRef, LeaseId, MemberId, ModRevision, PasswordHash, Permission,
+    PermissionType, Position, Put, Revision, State, Txn,
 };
 
-use super::lease::Lease;
-use super::{Export, Member, alarm, auth, bucket, key, lease, member, meta};
+use super::meta::{
+    CONSISTENT_INDEX, FINISHED_COMPACTION, Meta, SCHEDULED_COMPACTION, TERM, VERSION,
+    decode_version,
+};
+use super::{Export, Malformed, Member, alarm, auth, bucket, key, lease, member};
 
 fn apply(state: &mut State, commands: Vec<Command>) {
     let entry = Entry { epoch: state.epoch(), clock: state.clock(), commands };
@@ -96,29 +100,37 @@ fn everything_comes_back() {
     let view = state.view();
     let there: Vec<KvRef<'_>> = view.records().map(|kv| KvRef { previous: None, ..kv }).collect();
     let read: Vec<KvRef<'_>> =
-        keys.iter().map(|(key, value)| key::decode(key, value).expect("a version")).collect();
+        keys.iter().map(|(key, value)| version(key, value).expect("a version")).collect();
     assert_eq!(read, there);
     let mut leases: Vec<_> = entries(&reader, bucket::LEASE)
         .iter()
-        .map(|(key, value)| Lease::decode(key, value).expect("a lease"))
-        .map(|lease| (lease.id, lease.ttl))
+        .map(|(key, value)| lease::decode(key, value).expect("a lease"))
         .collect();
     leases.sort_unstable();
     assert_eq!(leases, state.leases().collect::<Vec<_>>());
     let mut alarms: Vec<Alarm> = entries(&reader, bucket::ALARM)
         .iter()
-        .map(|(key, _)| alarm::decode(key).expect("an alarm"))
+        .map(|(key, _)| alarm::decode(key).expect("an alarm").expect("known"))
         .collect();
     alarms.sort_unstable();
     assert_eq!(alarms, state.alarms().collect::<Vec<_>>());
-    let meta = entries(&reader, bucket::META);
-    let of = |name: &[u8]| &meta.iter().find(|(key, _)| key == name).expect("there").1;
-    assert_eq!(**of(meta::TERM), 7u64.to_be_bytes());
-    assert_eq!(**of(meta::CONSISTENT_INDEX), state.position().0.to_be_bytes());
-    for name in [meta::FINISHED_COMPACTION, meta::SCHEDULED_COMPACTION] {
-        let (at, deleted) = key::decode_revision(of(name)).expect("a revision");
-        assert_eq!((at.main, at.sub, deleted), (Revision(1500), 0, false));
+    let compacted = Revision(1500);
+    let epoch = Epoch(7);
+    let expected = Meta { position: state.position(), epoch, compacted, scheduled: compacted };
+    assert_eq!(meta(&reader), expected);
+}
+
+fn version<'a>(key: &[u8], value: &'a [u8]) -> Result<KvRef<'a>, Malformed> {
+    let (at, tombstone) = key::decode_revision(key)?;
+    key::decode(at, tombstone, value)
+}
+
+fn meta(reader: &Reader) -> Meta {
+    let mut meta = Meta::default();
+    for (key, value) in entries(reader, bucket::META) {
+        meta.decode(&key, &value).expect("an entry");
     }
+    meta
 }
 
 #[test]
@@ -128,6 +140,7 @@ fn an_empty_store_is_a_database() {
     let names = [&b"confState"[..], b"consistent_index", b"storageVersion", b"term"];
     let meta: Vec<_> = entries(&reader, bucket::META).into_iter().map(|(key, _)| key).collect();
     assert_eq!(meta, names, "nothing was compacted");
+    assert_eq!(self::meta(&reader), Meta::default());
     let buckets = entries_of_root(&reader);
     let ours = ["alarm", "auth", "authRoles", "authUsers", "cluster", "key", "lease", "members"];
     assert_eq!(buckets, [&ours[..], &["members_removed", "meta"]].concat());
@@ -173,7 +186,7 @@ fn versions_are_etcds_bytes() {
     assert_eq!(key::encode(&deleted), (name.to_vec(), b"\x0a\x01b".to_vec()));
     let leased = KvRef { lease: LeaseId(-1), value: b"", ..kv };
     let (name, value) = key::encode(&leased);
-    assert_eq!(key::decode(&name, &value), Ok(leased));
+    assert_eq!(version(&name, &value), Ok(leased));
 }
 
 #[test]
@@ -182,13 +195,11 @@ fn members_leases_and_alarms_are_etcds_bytes() {
     assert_eq!(name, b"e5ebc391147576c4");
     let expected = r#"{"id":16567550682093418180,"peerURLs":["http://127.0.0.1:33480"],"name":"def\u003cault","clientURLs":["http://127.0.0.1:33479"]}"#;
     assert_eq!(String::from_utf8(json).as_deref(), Ok(expected));
-    assert_eq!(member::encode_cluster(), (b"clusterVersion".to_vec(), b"3.7.0".to_vec()));
-    let lease = Lease { id: LeaseId(0x76c4_a207_73a8_4306), ttl: 100, remaining: 0 };
-    let (name, value) = lease.encode();
+    let (name, value) = lease::encode(LeaseId(0x76c4_a207_73a8_4306), 100);
     assert_eq!(name, *b"\x76\xc4\xa2\x07\x73\xa8\x43\x06");
     assert_eq!(value, *b"\x08\x86\x86\xa1\x9d\xf7\xc0\xa8\xe2\x76\x10\x64");
     let ids = [i64::MIN, -3, 5, 9].map(|id| (LeaseId(id), 1));
-    let order: Vec<_> = lease::in_order(&ids).map(|lease| lease.id.0).collect();
+    let order: Vec<_> = lease::in_order(&ids).map(|(id, _)| id.0).collect();
     assert_eq!(order, [5, 9, i64::MIN, -3]);
 }
 
@@ -225,8 +236,8 @@ fn users_and_roles_are_etcds_bytes() {
     let bytes =
         b"\x0a\x02r1\x12\x08\x08\x02\x12\x01a\x1a\x01b\x12\x06\x12\x01b\x1a\x01c\x12\x03\x12\x01c";
     assert_eq!(value, bytes);
-    let role = auth::decode_role(key, value).expect("a role");
-    assert_eq!(&role.permissions, state.auth().role("r1").expect("there"));
+    let (_, permissions) = auth::decode_role(key, value).expect("a role");
+    assert_eq!(&permissions, state.auth().role("r1").expect("there"));
     let users = entries(&reader, bucket::AUTH_USERS);
     assert_eq!(users[1].1, *b"\x0a\x02u1\x12\x0b$2a$10$hash\x1a\x02r1\x22\x00");
     assert!(users[0].1.ends_with(b"\x22\x02\x08\x01"));
@@ -243,17 +254,94 @@ fn users_and_roles_are_etcds_bytes() {
     }
 }
 
+/// As `etcdctl downgrade enable 3.6` left it, once etcd's leader had got to it.
+#[test]
+fn a_downgrade_under_way_is_etcds_bytes() {
+    let mut state = State::new();
+    let look = |state: &State| {
+        let reader = Reader::new(file(state)).expect("a database");
+        let meta = reader.bucket(bucket::META).expect("sound").expect("there");
+        let version = meta.get(VERSION).expect("sound").expect("there");
+        let version = String::from_utf8_lossy(&version).into_owned();
+        let export = Export::new(state.image(), member()).expect("a plan");
+        assert_eq!(export.version().to_string(), version);
+        (entries(&reader, bucket::CLUSTER), version)
+    };
+    let pair = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
+    let before = (vec![pair(b"clusterVersion", b"3.7.0")], "3.7.0".to_owned());
+    assert_eq!(look(&state), before);
+    let to = Some(ClusterVersion { major: 3, minor: 6 });
+    apply(&mut state, vec![Command::Downgrade { to }]);
+    let json = br#"{"target-version":"3.6.0","enabled":true}"#;
+    let cluster = vec![pair(b"clusterVersion", b"3.6.0"), pair(b"downgrade", json)];
+    assert_eq!(look(&state), (cluster, "3.6.0".to_owned()));
+    apply(&mut state, vec![Command::Downgrade { to: None }]);
+    assert_eq!(look(&state), before);
+}
+
+#[test]
+fn who_votes_is_read() {
+    let (name, json) = member().encode();
+    assert_eq!(member::decode_voter(&name, &json), Some(member().id));
+    assert_eq!(member::decode_voter(&name, br#"{"id":5,"isLearner":true}"#), None);
+    assert_eq!(member::decode_voter(b"no id", &json), None);
+}
+
 #[test]
 fn what_is_not_etcds_is_refused() {
     for key in [&b""[..], b"short", b"12345678-12345678", b"12345678_12345678x", &[0xff; 17]] {
         key::decode_revision(key).expect_err("no revision");
     }
-    let name = *b"\0\0\0\0\0\0\0\x06_\0\0\0\0\0\0\0\0";
-    key::decode(&name, b"\x0a\x05b").expect_err("cut off");
-    key::decode(&name, b"\x0a\x01b\x18\x07").expect_err("another revision");
-    Lease::decode(b"1234567", b"").expect_err("not eight bytes");
-    Lease::decode(b"12345678", b"\x08\x01").expect_err("another lease");
-    alarm::decode(b"\x08\x01").expect_err("no type");
+    let name = *b"\0\0\0\0\0\0\0\x07_\0\0\0\0\0\0\0\x01t";
+    let whole = b"\x0a\x01k\x10\x05\x18\x07\x20\x02";
+    version(&name[..17], whole).expect("a version");
+    for (nonsense, words) in [
+        (&b"\x0a\x05k"[..], "not a protobuf message"),
+        (b"\x18\x07\x20\x02", "no key"),
+        (b"\x0a\x01k", "another revision"),
+        (b"\x0a\x01k\x10\x05\x18\x08\x20\x02", "another revision"),
+        (b"\x0a\x01k\x10\x05\x18\x07", "version"),
+        (b"\x0a\x01k\x18\x07\x20\x02", "created"),
+        (b"\x0a\x01k\x10\x08\x18\x07\x20\x02", "created"),
+    ] {
+        let Malformed(why) = version(&name[..17], nonsense).expect_err("no version");
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    version(&name, b"").expect_err("a deletion of no key");
+    let gone = version(&name, whole).expect("a deletion");
+    assert_eq!((gone.key, gone.version, gone.tombstone), (&b"k"[..], 0, true), "its key alone");
+    lease::decode(b"1234567", b"").expect_err("not eight bytes");
+    lease::decode(b"12345678", b"\x08\x01").expect_err("another lease");
+    assert_eq!(alarm::decode(b"\x08\x01"), Ok(None), "no type that is known");
     auth::decode_user(b"u", b"\x0a\x01v").expect_err("another user");
     auth::decode_role(b"\xff", b"").expect_err("no UTF-8");
+    let (mut rights, mut meta) = (ImportedAuth::default(), Meta::default());
+    auth::decode(auth::REVISION, b"1", &mut rights).expect_err("no number");
+    meta.decode(TERM, b"1").expect_err("no number");
+    meta.decode(FINISHED_COMPACTION, &name).expect_err("a deletion");
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let at = ModRevision { main: Revision(7), sub: 1 };
+        let (mut rights, mut meta) = (ImportedAuth::default(), Meta::default());
+        key::decode(at, false, &bytes).ok();
+        key::decode(at, true, &bytes).ok();
+        key::decode_revision(&bytes).ok();
+        member::decode_voter(&bytes, &bytes);
+        decode_version(&bytes);
+        lease::decode(&bytes, &bytes).ok();
+        auth::decode(auth::REVISION, &bytes, &mut rights).ok();
+        for name in [CONSISTENT_INDEX, TERM, FINISHED_COMPACTION, SCHEDULED_COMPACTION] {
+            meta.decode(name, &bytes).ok();
+        }
+        let messages = [
+            lease::decode(&[0; 8], &bytes).is_ok(),
+            alarm::decode(&bytes).is_ok(),
+            auth::decode_user(b"u", &bytes).is_ok(),
+            auth::decode_role(b"r", &bytes).is_ok(),
+        ];
+        prop_assert!(!bytes.is_empty() || messages == [true; 4], "an empty message");
+    }
 }

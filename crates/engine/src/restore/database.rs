@@ -8,15 +8,12 @@ use std::path::{Path, PathBuf};
 
 use bolt::{Cursor, Reader};
 use bytes::BytesMut;
-use state::{
-    AuthRevision, Epoch, Import, ImportError, ImportedAuth, KvRef, ModRevision, Revision, State,
-};
+use state::{Import, ImportError, ImportedAuth, KvRef, ModRevision, Revision, State};
 
-use super::protobuf::Malformed;
-use super::{Progress, Unusable, schema};
+use super::{Progress, Unusable};
+use crate::etcd::meta::{self, Meta};
+use crate::etcd::{Malformed, STORAGE_VERSION, alarm, auth, bucket, key, lease, member};
 
-/// The newest schema that is understood.
-const NEWEST: (u64, u64) = (3, 7);
 /// So many records are handed on together, or so many bytes of them.
 const TOGETHER: usize = 256;
 const TOGETHER_BYTES: usize = 1 << 20;
@@ -28,10 +25,7 @@ pub struct Database {
     reader: Reader,
     /// Held, so that no etcd starts on the file meanwhile.
     _lock: File,
-    index: u64,
-    term: u64,
-    compacted: Revision,
-    scheduled: Revision,
+    meta: Meta,
     voters: BTreeSet<u64>,
 }
 
@@ -69,10 +63,7 @@ impl Database {
             path: path.to_path_buf(),
             reader,
             _lock: lock,
-            index: 0,
-            term: 0,
-            compacted: Revision::NEVER_COMPACTED,
-            scheduled: Revision::NEVER_COMPACTED,
+            meta: Meta::default(),
             voters: BTreeSet::new(),
         };
         database.read_meta()?;
@@ -83,13 +74,13 @@ impl Database {
     /// The newest raft entry it holds; 0 if it does not say.
     #[must_use]
     pub const fn index(&self) -> u64 {
-        self.index
+        self.meta.position.0
     }
 
     /// That entry's term; 0 if it does not say, as before etcd 3.5.
     #[must_use]
     pub const fn term(&self) -> u64 {
-        self.term
+        self.meta.epoch.0
     }
 
     /// The members that vote.
@@ -100,43 +91,32 @@ impl Database {
 
     fn read_meta(&mut self) -> Result<(), Unusable> {
         let path = &self.path;
-        let bucket = |name: &[u8]| self.reader.bucket(name).map_err(|error| refused(path, &error));
-        if bucket(b"key")?.is_none() {
+        if self.cursor(bucket::KEY)?.is_none() {
             return Err(Unusable(format!(
                 "{} is a bolt database, but not an etcd's: it has no bucket 'key'",
                 path.display()
             )));
         }
-        let Some(meta) = bucket(b"meta")? else { return Ok(()) };
-        let get = |key: &[u8]| meta.get(key).map_err(|error| refused(path, &error));
-        let unread = |what: &str| Unusable(format!("{}: {what}", path.display()));
-        if let Some(version) = get(b"storageVersion")? {
+        let refused = |error| refused(path, &error);
+        let bucket = self.reader.bucket(bucket::META).map_err(refused)?;
+        // Before all else, which may have another form there.
+        if let Some(bucket) = bucket
+            && let Some(version) = bucket.get(meta::VERSION).map_err(refused)?
+        {
             judge_version(path, &version)?;
         }
-        let number = |key: &[u8], what| match get(key)? {
-            Some(bytes) => schema::number(&bytes).ok_or_else(|| unread(what)),
-            None => Ok(0),
-        };
-        let index = number(b"consistent_index", "its consistent index is not a number")?;
-        let term = number(b"term", "its term is not a number")?;
-        let revision = |key: &[u8], what| match get(key)? {
-            Some(bytes) => schema::revision(&bytes).map(|at| at.main).ok_or_else(|| unread(what)),
-            None => Ok(Revision::NEVER_COMPACTED),
-        };
-        let compacted = revision(b"finishedCompactRev", "its compacted revision is not one")?;
-        let scheduled = revision(b"scheduledCompactRev", "its scheduled revision is not one")?;
-        (self.index, self.term) = (index, term);
-        (self.compacted, self.scheduled) = (compacted, scheduled);
+        let mut meta = Meta::default();
+        self.each(bucket::META, |key, value, page| {
+            meta.decode(key, value).map_err(|Malformed(what)| self.damaged(page, what))
+        })?;
+        self.meta = meta;
         Ok(())
     }
 
     fn read_members(&mut self) -> Result<(), Unusable> {
         let mut voters = BTreeSet::new();
-        self.each(b"members", |key, value, _| {
-            let id = std::str::from_utf8(key).ok().and_then(|id| u64::from_str_radix(id, 16).ok());
-            // JSON as etcd writes it, without spaces; a learner does not vote.
-            let learns = value.windows(16).any(|part| part == br#""isLearner":true"#);
-            voters.extend(id.filter(|_| !learns));
+        self.each(bucket::MEMBERS, |key, value, _| {
+            voters.extend(member::decode_voter(key, value));
             Ok(())
         })?;
         self.voters = voters;
@@ -169,6 +149,10 @@ impl Database {
         refused(&self.path, &bolt::Error::Damaged { page, what })
     }
 
+    fn unread(&self, page: u64, entry: &str, why: Malformed) -> Unusable {
+        self.damaged(page, &format!("{entry} cannot be read: {why}"))
+    }
+
     fn unfit(&self, page: u64, error: ImportError) -> Unusable {
         self.damaged(page, &error.to_string())
     }
@@ -179,7 +163,8 @@ impl Database {
     /// [`Unusable`]: which page is damaged, or which record cannot be.
     pub fn load(&self, progress: Progress<'_>) -> Result<Loaded, Unusable> {
         let hasher = RandomState::new();
-        let mut import = Import::new(self.compacted, Box::new(move |key| hasher.hash_one(key)));
+        let mut import =
+            Import::new(self.meta.compacted, Box::new(move |key| hasher.hash_one(key)));
         let mut notes = Vec::new();
         if let Some(what) = self.reader.other_meta() {
             notes.push(format!(
@@ -190,7 +175,7 @@ impl Database {
         self.load_alarms(&mut import, &mut notes)?;
         import.auth(self.load_auth()?);
         let last = self.load_records(&mut import, &mut notes, progress)?;
-        let loaded = import.finish(last, self.scheduled, Epoch(self.term));
+        let loaded = import.finish(last, self.meta.scheduled, self.meta.epoch);
         let (state, astray) = loaded.map_err(|error| self.unfit(0, error))?;
         if astray > 0 {
             notes.push(format!(
@@ -202,17 +187,17 @@ impl Database {
     }
 
     fn load_leases(&self, import: &mut Import) -> Result<(), Unusable> {
-        self.each(b"lease", |_, value, page| {
-            let lease = schema::lease(value);
-            let (id, ttl) = lease.map_err(|_| self.damaged(page, "a lease cannot be read"))?;
+        self.each(bucket::LEASE, |key, value, page| {
+            let lease = lease::decode(key, value);
+            let (id, ttl) = lease.map_err(|why| self.unread(page, "a lease", why))?;
             import.lease(id, ttl.max(1)).map_err(|error| self.unfit(page, error))
         })
     }
 
     fn load_alarms(&self, import: &mut Import, notes: &mut Vec<String>) -> Result<(), Unusable> {
-        self.each(b"alarm", |key, _, page| {
-            let alarm = schema::alarm(key);
-            match alarm.map_err(|_| self.damaged(page, "an alarm cannot be read"))? {
+        self.each(bucket::ALARM, |key, _, page| {
+            let alarm = alarm::decode(key);
+            match alarm.map_err(|why| self.unread(page, "an alarm", why))? {
                 Some(alarm) => import.alarm(alarm),
                 None => notes.push("an alarm of a kind that is not known was left out".to_owned()),
             }
@@ -221,29 +206,22 @@ impl Database {
     }
 
     fn load_auth(&self) -> Result<ImportedAuth, Unusable> {
-        let mut auth = ImportedAuth::default();
-        self.each(b"auth", |key, value, page| {
-            let not = || self.damaged(page, "the revision of users and roles is not a number");
-            match key {
-                b"authEnabled" => auth.enabled = value == [1],
-                b"authRevision" => {
-                    auth.revision = AuthRevision(schema::number(value).ok_or_else(not)?);
-                }
-                _ => {}
-            }
+        let mut rights = ImportedAuth::default();
+        self.each(bucket::AUTH, |key, value, page| {
+            let read = auth::decode(key, value, &mut rights);
+            read.map_err(|Malformed(what)| self.damaged(page, what))
+        })?;
+        self.each(bucket::AUTH_USERS, |key, value, page| {
+            let user = auth::decode_user(key, value);
+            rights.users.push(user.map_err(|why| self.unread(page, "a user", why))?);
             Ok(())
         })?;
-        self.each(b"authUsers", |_, value, page| {
-            let user = schema::user(value);
-            auth.users.push(user.map_err(|_| self.damaged(page, "a user cannot be read"))?);
+        self.each(bucket::AUTH_ROLES, |key, value, page| {
+            let role = auth::decode_role(key, value);
+            rights.roles.push(role.map_err(|why| self.unread(page, "a role", why))?);
             Ok(())
         })?;
-        self.each(b"authRoles", |_, value, page| {
-            let role = schema::role(value);
-            auth.roles.push(role.map_err(|_| self.damaged(page, "a role cannot be read"))?);
-            Ok(())
-        })?;
-        Ok(auth)
+        Ok(rights)
     }
 
     /// Returns the newest revision that any record has.
@@ -255,9 +233,9 @@ impl Database {
     ) -> Result<Revision, Unusable> {
         let (mut last, mut nameless, mut done) = (Revision(0), 0, 0);
         let mut some = Records::default();
-        self.each(b"key", |key, value, page| {
-            let not = || self.damaged(page, "a key in the bucket of records is not a revision");
-            let (at, tombstone) = schema::record_key(key).ok_or_else(not)?;
+        self.each(bucket::KEY, |key, value, page| {
+            let at = key::decode_revision(key);
+            let (at, tombstone) = at.map_err(|why| self.unread(page, "a record", why))?;
             last = at.main;
             done += (key.len() + value.len()) as u64;
             if value.is_empty() {
@@ -283,9 +261,8 @@ impl Database {
 
     fn load_some(&self, import: &mut Import, some: &mut Records) -> Result<(), Unusable> {
         let page = some.page;
-        let records = some.read().map_err(|at| {
-            let what = format!("record {}_{} cannot be read", at.main, at.sub);
-            self.damaged(page, &what)
+        let records = some.read().map_err(|(at, why)| {
+            self.unread(page, &format!("record {}_{}", at.main, at.sub), why)
         })?;
         import.records(&records).map_err(|error| self.unfit(page, error))?;
         drop(records);
@@ -316,12 +293,12 @@ impl Records {
         self.parts.len() >= TOGETHER || self.bytes.len() >= TOGETHER_BYTES
     }
 
-    fn read(&self) -> Result<Vec<KvRef<'_>>, ModRevision> {
+    fn read(&self) -> Result<Vec<KvRef<'_>>, (ModRevision, Malformed)> {
         let mut begin = 0;
         let mut records = Vec::with_capacity(self.parts.len());
         for (at, tombstone, end) in &self.parts {
-            let record = schema::record(*at, *tombstone, &self.bytes[begin..*end]);
-            records.push(record.map_err(|Malformed| *at)?);
+            let record = key::decode(*at, *tombstone, &self.bytes[begin..*end]);
+            records.push(record.map_err(|why| (*at, why))?);
             begin = *end;
         }
         Ok(records)
@@ -334,18 +311,16 @@ impl Records {
 }
 
 fn judge_version(path: &Path, version: &[u8]) -> Result<(), Unusable> {
-    let text = String::from_utf8_lossy(version).into_owned();
-    let mut parts = text.split('.').map_while(|part| part.parse::<u64>().ok());
-    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if found <= NEWEST {
+    if meta::decode_version(version) <= STORAGE_VERSION {
         return Ok(());
     }
     Err(Unusable(format!(
-        "{} is of an etcd with storage version {text}; up to {}.{} is understood. Have that etcd \
+        "{} is of an etcd with storage version {}; up to {}.{} is understood. Have that etcd \
          downgrade its storage first (`etcdutl migrate`), or use a newer Meridian",
         path.display(),
-        NEWEST.0,
-        NEWEST.1
+        String::from_utf8_lossy(version),
+        STORAGE_VERSION.major,
+        STORAGE_VERSION.minor
     )))
 }
 

@@ -7,8 +7,6 @@ mod database;
 mod destination;
 mod member;
 mod own;
-mod protobuf;
-mod schema;
 pub mod wal;
 
 use std::fmt;

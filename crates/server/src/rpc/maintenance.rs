@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use engine::etcd::STORAGE_VERSION;
 use state::{AlarmAction, AlarmType, ClusterVersion, Command, MemberId, Reply, Revision};
 
 use super::{Services, mismatched, range, status, translate};
@@ -12,7 +13,7 @@ use pb::alarm_request::AlarmAction as Action;
 /// The etcd that this server answers as.
 pub const ETCD_VERSION: &str = "3.7.1";
 /// The cluster's and the storage's version that go with it, as long as no downgrade is under way.
-pub const VERSION: ClusterVersion = ClusterVersion { major: 3, minor: 7 };
+pub const VERSION: ClusterVersion = STORAGE_VERSION;
 
 impl Services {
     pub(super) fn status(&self) -> pb::StatusResponse {

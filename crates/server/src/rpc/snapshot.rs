@@ -20,7 +20,6 @@ use crate::config::go_duration;
 use crate::grpc::{Code, Messages, PREFIX, Status, frame, put_prefix};
 use crate::observe::metrics::Metrics;
 use crate::wire::etcdserverpb as pb;
-use engine::etcd::STORAGE_VERSION;
 
 /// What etcd sends at a time.
 const BLOB: u64 = 32 << 10;
@@ -118,30 +117,27 @@ impl Job {
 
 fn send(export: &Export, messages: Sender, began: Instant) -> io::Result<()> {
     let (total, size) = (export.bytes(), human_size(export.bytes()));
+    let version = export.version().to_string();
     tracing::info!(
         "total-bytes" = total,
         size,
-        "storage-version" = STORAGE_VERSION,
+        "storage-version" = version,
         "sending database snapshot to client"
     );
-    let blobs = export.write(Blobs::new(total, messages))?;
+    let blobs = export.write(Blobs::new(total, version.clone(), messages))?;
     let (sum, messages) = blobs.finish();
     tracing::info!(
         "total-bytes" = total,
         "checksum-size" = sum.len(),
         "sending database sha256 checksum to client"
     );
-    let last = pb::SnapshotResponse {
-        blob: sum,
-        version: STORAGE_VERSION.to_owned(),
-        ..Default::default()
-    };
+    let last = pb::SnapshotResponse { blob: sum, version: version.clone(), ..Default::default() };
     pass(&messages, frame(&last))?;
     tracing::info!(
         "total-bytes" = total,
         size,
         took = go_duration(began.elapsed()),
-        "storage-version" = STORAGE_VERSION,
+        "storage-version" = version,
         "successfully sent database snapshot to client"
     );
     Ok(())
@@ -169,6 +165,8 @@ fn pass(messages: &Sender, message: Bytes) -> io::Result<()> {
 struct Blobs {
     messages: Sender,
     sum: Context,
+    /// Stands in every message.
+    version: String,
     /// Bytes that are in no message yet, the open one's among them.
     left: u64,
     /// The open message, and where its blob begins and ends.
@@ -178,9 +176,9 @@ struct Blobs {
 }
 
 impl Blobs {
-    fn new(total: u64, messages: Sender) -> Self {
-        let sum = Context::new(&SHA256);
-        let mut blobs = Self { messages, sum, left: total, open: BytesMut::new(), blob: 0, end: 0 };
+    fn new(total: u64, version: String, messages: Sender) -> Self {
+        let (sum, open) = (Context::new(&SHA256), BytesMut::new());
+        let mut blobs = Self { messages, sum, version, left: total, open, blob: 0, end: 0 };
         blobs.begin();
         blobs
     }
@@ -189,7 +187,8 @@ impl Blobs {
     fn begin(&mut self) {
         let blob = self.left.min(BLOB);
         let remaining = self.left - blob;
-        let behind = key_len(4) + 1 + STORAGE_VERSION.len();
+        let said = self.version.len() as u64;
+        let behind = key_len(4) + encoded_len_varint(said) + self.version.len();
         let mut length = key_len(3) + encoded_len_varint(blob) + blob as usize + behind;
         if remaining > 0 {
             length += key_len(2) + encoded_len_varint(remaining);
@@ -212,8 +211,8 @@ impl Blobs {
         self.sum.update(&self.open[self.blob..self.end]);
         self.left -= (self.end - self.blob) as u64;
         encode_key(4, WireType::LengthDelimited, &mut self.open);
-        encode_varint(STORAGE_VERSION.len() as u64, &mut self.open);
-        self.open.put_slice(STORAGE_VERSION.as_bytes());
+        encode_varint(self.version.len() as u64, &mut self.open);
+        self.open.put_slice(self.version.as_bytes());
         pass(&self.messages, self.open.split().freeze())?;
         self.begin();
         Ok(())

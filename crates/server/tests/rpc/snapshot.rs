@@ -11,16 +11,22 @@ use super::support::{Client, Server, refused};
 
 const PATH: &str = "/etcdserverpb.Maintenance/Snapshot";
 const BLOB: usize = 32 << 10;
+const ENABLE: i32 = 1;
+const CANCEL: i32 = 2;
 
 async fn begin(client: &mut Client) -> Streaming<pb::SnapshotResponse> {
     client.stream(PATH, pb::SnapshotRequest {}).await.expect("a stream")
 }
 
 /// The database, after looking at every message as etcd's client does.
-async fn finish(mut messages: Streaming<pb::SnapshotResponse>) -> Vec<u8> {
+async fn finish(messages: Streaming<pb::SnapshotResponse>) -> Vec<u8> {
+    finish_of(messages, "3.7.0").await
+}
+
+async fn finish_of(mut messages: Streaming<pb::SnapshotResponse>, version: &str) -> Vec<u8> {
     let (mut bytes, mut last) = (Vec::new(), None);
     while let Some(message) = messages.message().await.expect("no error") {
-        assert_eq!(message.version, "3.7.0");
+        assert_eq!(message.version, version);
         assert_eq!(message.header, None);
         if let Some(before) = last.replace(message) {
             let before: pb::SnapshotResponse = before;
@@ -69,6 +75,26 @@ async fn a_snapshot_is_a_database_with_its_sum() {
         assert!(
             member.starts_with(br#"{"id":77,"peerURLs":["http://127.0.0.1:2380"],"name":"one""#)
         );
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_made_while_a_downgrade_is_under_way_has_that_version() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    for (action, version) in [(ENABLE, "3.6.0"), (CANCEL, "3.7.0")] {
+        let request = pb::DowngradeRequest { action, version: "3.6".to_owned() };
+        let path = "/etcdserverpb.Maintenance/Downgrade";
+        let _: pb::DowngradeResponse = client.call(path, request).await.expect("done");
+        let messages = begin(&mut client).await;
+        let reader = database(&finish_of(messages, version).await);
+        for (bucket, key) in
+            [(&b"meta"[..], &b"storageVersion"[..]), (b"cluster", b"clusterVersion")]
+        {
+            let bucket = reader.bucket(bucket).expect("sound").expect("there");
+            let found = bucket.get(key).expect("sound").expect("there");
+            assert_eq!(String::from_utf8_lossy(&found), version);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the log's records hold: raft's entries and state, and whose log it is.
 
-use crate::restore::protobuf::{Fields, Malformed};
+use crate::etcd::protobuf::{Fields, Malformed};
 
 /// A record as it is framed. The checksum runs over the data of all records before it, too.
 #[derive(Clone, Copy, Debug, Default)]
