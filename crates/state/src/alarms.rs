@@ -35,19 +35,8 @@ impl Alarms {
         self.on.insert(alarm);
     }
 
-    /// Whether the alarms let a command through: CORRUPT none that touches keys or leases, NOSPACE none
-    /// that needs room.
     pub(crate) fn admit(&self, command: &Command) -> Result<(), Refusal> {
-        if self.on.is_empty() || is_exempt(command) {
-            return Ok(());
-        }
-        if self.is_on(AlarmType::Corrupt) {
-            return Err(Refusal::Corrupt);
-        }
-        if self.is_on(AlarmType::NoSpace) && command.cost() > 0 {
-            return Err(Refusal::NoSpace);
-        }
-        Ok(())
+        admit(self.on.iter(), command)
     }
 
     pub(crate) fn is_on(&self, alarm: AlarmType) -> bool {
@@ -57,6 +46,28 @@ impl Alarms {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Alarm> + '_ {
         self.on.iter().copied()
     }
+}
+
+/// Whether alarms that are on let a command through: CORRUPT none that touches keys or leases, NOSPACE
+/// none that needs room.
+///
+/// # Errors
+/// [`Refusal::Corrupt`] or [`Refusal::NoSpace`].
+pub fn admit<'a>(
+    on: impl Iterator<Item = &'a Alarm> + Clone,
+    command: &Command,
+) -> Result<(), Refusal> {
+    let is_on = |alarm| on.clone().any(|on| on.alarm == alarm);
+    if on.clone().next().is_none() || is_exempt(command) {
+        return Ok(());
+    }
+    if is_on(AlarmType::Corrupt) {
+        return Err(Refusal::Corrupt);
+    }
+    if is_on(AlarmType::NoSpace) && command.cost() > 0 {
+        return Err(Refusal::NoSpace);
+    }
+    Ok(())
 }
 
 /// No alarm forbids what touches neither keys nor leases.

@@ -26,6 +26,7 @@ mod source;
 mod state;
 mod txn;
 
+pub use alarms::admit;
 pub use auth::{
     As, Auth, AuthChange, Identity, PasswordHash, Permission, PermissionType, ROOT, TokenDigest,
     User,

@@ -239,7 +239,11 @@ impl Services {
         }
         let who = self.who(&auth, context)?;
         self.check_size(size)?;
-        Ok(command.by(who.ok_or(Refusal::UserEmpty)?))
+        let Some(who) = who else {
+            state::admit(self.engine.status().alarms.iter(), &command)?;
+            return Err(Refusal::UserEmpty.into());
+        };
+        Ok(command.by(who))
     }
 
     /// Whether whoever showed this may renew a lease.
