@@ -71,6 +71,7 @@ const fn whom(method: Method) -> For {
         Method::Status
         | Method::MemberList
         | Method::Alarm
+        | Method::LeaseGrant
         | Method::LeaseRevoke
         | Method::LeaseTimeToLive
         | Method::LeaseLeases => For::Known,
@@ -80,7 +81,6 @@ const fn whom(method: Method) -> For {
         | Method::DeleteRange
         | Method::Txn
         | Method::Watch
-        | Method::LeaseGrant
         | Method::LeaseKeepAlive
         | Method::Lock
         | Method::Unlock
