@@ -32,7 +32,7 @@ pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<(u64, Duration)>
     write_syncing(folder, image, SYNC_EVERY, &mut |_| {})
 }
 
-/// As [`write`], where no journal is to be spared. `written` hears of bytes.
+/// As [`write()`], where no journal is to be spared. `written` hears of bytes.
 pub(crate) fn write_at_once(
     folder: &Path,
     image: &Image,

@@ -1,5 +1,5 @@
 //! `--enable-log-rotation` and `--log-rotation-config-json`, as the library that etcd uses reads
-//! them. What rotates is [`crate::observe::rotation`].
+//! them. What rotates is `observe::rotation`.
 
 use std::time::Duration;
 
