@@ -50,7 +50,8 @@ fn filled(keys: usize, bytes: usize) -> State {
             Command::Put(Put { key, value: value.clone(), ..Put::default() })
         };
         let commands = (first..keys.min(first + 1000)).map(put).collect();
-        let entry = Entry { epoch: state.epoch(), clock: state.clock(), commands };
+        let entry =
+            Entry { epoch: state.epoch(), clock: state.clock(), commands, origins: Vec::new() };
         state.apply(Position(state.position().0 + 1), &entry);
     }
     state

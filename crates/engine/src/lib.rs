@@ -18,6 +18,7 @@ mod offer;
 mod options;
 mod quota;
 mod recover;
+pub mod replicas;
 pub mod restore;
 mod setback;
 mod shared;

@@ -116,7 +116,8 @@ pub(crate) async fn claim(
         let slot = Slot(state.position().0).next();
         let epoch = Epoch(state.epoch().0 + 1);
         let commands = vec![Command::Claim { epoch, member }];
-        let entry = Entry { epoch: state.epoch(), clock: clock.wall(), commands };
+        let entry =
+            Entry { epoch: state.epoch(), clock: clock.wall(), commands, origins: Vec::new() };
         match settle(Arc::clone(journal), slot, entry.encode()).await {
             Settled::Won => {
                 let outcomes = state.apply(Position(slot.0), &entry);

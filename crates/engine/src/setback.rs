@@ -68,7 +68,7 @@ impl Writer {
     /// Offers an empty entry to a slot that others wait behind, a little later.
     fn fill(&mut self, slot: Slot) {
         let clock = self.shared.clock.wall();
-        let entry = Entry { epoch: self.epoch, clock, commands: Vec::new() };
+        let entry = Entry { epoch: self.epoch, clock, commands: Vec::new(), origins: Vec::new() };
         let body = entry.encode();
         let bytes = body.len() as u64;
         let settle = settle(Arc::clone(&self.journal), slot, body);

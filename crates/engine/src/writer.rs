@@ -148,7 +148,7 @@ impl Writer {
         if commands.is_empty() {
             return None;
         }
-        Some((Entry { epoch: self.epoch, clock, commands }, batch))
+        Some((Entry { epoch: self.epoch, clock, commands, origins: Vec::new() }, batch))
     }
 
     /// Sends a batch to the next slot.
@@ -175,7 +175,12 @@ impl Writer {
         tracing::warn!(held = %self.state.epoch(), %epoch, "another writer has claimed the journal");
         let member = self.shared.status.lock().member;
         let commands = vec![Command::Claim { epoch, member }];
-        Entry { epoch: self.state.epoch(), clock: self.shared.clock.wall(), commands }
+        Entry {
+            epoch: self.state.epoch(),
+            clock: self.shared.clock.wall(),
+            commands,
+            origins: Vec::new(),
+        }
     }
 
     fn settled(&mut self, settled: Settled) {

@@ -113,7 +113,12 @@ fn write(file: &std::path::Path, names: &[usize], kept: Option<usize>) {
 }
 
 fn apply(state: &mut State, command: Command) {
-    let entry = Entry { epoch: state.epoch(), clock: state.clock(), commands: vec![command] };
+    let entry = Entry {
+        epoch: state.epoch(),
+        clock: state.clock(),
+        commands: vec![command],
+        origins: Vec::new(),
+    };
     state.apply(Position(state.position().0 + 1), &entry);
 }
 

@@ -77,7 +77,13 @@ fn is_exempt(command: &Command) -> bool {
         Command::Alarm { .. }
             | Command::Claim { .. }
             | Command::Auth(_)
+            | Command::MemberAdd { .. }
+            | Command::MemberRemove { .. }
+            | Command::MemberPromote { .. }
+            | Command::MemberPublish { .. }
             | Command::MemberUpdate { .. }
+            | Command::DigestDue
+            | Command::DigestIs { .. }
             | Command::Downgrade { .. }
     )
 }

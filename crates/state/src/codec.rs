@@ -70,6 +70,11 @@ impl<'a> Reader<'a> {
         Err(DecodeError::Damaged { what, offset: self.at })
     }
 
+    /// The next byte, which stays where it is.
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
     pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
         let Some(&byte) = self.bytes.get(self.at) else {
             return self.damaged("it ends too early");

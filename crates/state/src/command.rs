@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use crate::auth::{As, AuthChange};
 use crate::cluster::ClusterVersion;
-use crate::ids::{Epoch, LeaseId, MemberId, Revision, Timestamp};
+use crate::digest::Digest;
+use crate::ids::{Epoch, LeaseId, MemberId, Position, Revision, Timestamp};
 use crate::range::{KeyRange, RangeQuery};
 
 /// One request that the journal orders.
@@ -61,6 +62,50 @@ pub enum Command {
         /// As given: etcd judges them when a member is added, and no more.
         peer_urls: Vec<String>,
     },
+    /// Make a replica a member.
+    MemberAdd {
+        /// Its id, chosen before ordering and never used before.
+        member: MemberId,
+        /// Where it is reached by the others.
+        peer_urls: Vec<String>,
+        /// Whether it may not become the writer until it is promoted.
+        learner: bool,
+    },
+    /// Take a member out of the cluster, for ever.
+    MemberRemove {
+        /// Which.
+        member: MemberId,
+    },
+    /// Make a learner a member like the others.
+    MemberPromote {
+        /// Which.
+        member: MemberId,
+    },
+    /// What a replica says of itself when it starts.
+    MemberPublish {
+        /// Which.
+        member: MemberId,
+        /// Its name.
+        name: String,
+        /// Where clients reach it.
+        client_urls: Vec<String>,
+        /// The newest version that it can speak.
+        version: ClusterVersion,
+    },
+    /// Give leases their full time again. Only a replica that cannot reach the writer asks for it this way.
+    LeaseRenew {
+        /// Which.
+        ids: Vec<LeaseId>,
+    },
+    /// Compute the digest of the state as it is after this command.
+    DigestDue,
+    /// The digest that the writer computed: another one at the same place is damage.
+    DigestIs {
+        /// Of which [`Command::DigestDue`].
+        position: Position,
+        /// What it came to.
+        digest: Digest,
+    },
     /// Begin a downgrade of the cluster, or end the one under way.
     Downgrade {
         /// The version to go to; `None` ends it.
@@ -77,6 +122,23 @@ pub struct Entry {
     pub clock: Timestamp,
     /// In the order in which they take effect.
     pub commands: Vec<Command>,
+    /// Which of them other replicas have sent, in their order. The machine does not look at it.
+    pub origins: Vec<Origin>,
+}
+
+/// A run of commands in an entry that a replica has handed to the writer: so it finds them again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The first of the run among the entry's commands.
+    pub at: usize,
+    /// How many.
+    pub count: u64,
+    /// Who sent them.
+    pub member: MemberId,
+    /// Which start of that replica; its numbers begin anew with each.
+    pub session: u64,
+    /// The number the sender gave to the first; those after it follow.
+    pub first: u64,
 }
 
 /// See etcd's `PutRequest`.

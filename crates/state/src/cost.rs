@@ -32,9 +32,12 @@ impl Command {
             Self::Txn(txn) => txn.size(),
             Self::Auth(change) => change.size(),
             Self::As(by) => return by.size(),
-            Self::MemberUpdate { peer_urls, .. } => {
-                peer_urls.iter().map(|url| url.len() + size_of::<String>()).sum()
+            Self::MemberAdd { peer_urls: urls, .. }
+            | Self::MemberUpdate { peer_urls: urls, .. }
+            | Self::MemberPublish { client_urls: urls, .. } => {
+                urls.iter().map(|url| url.len() + size_of::<String>()).sum()
             }
+            Self::LeaseRenew { ids } => size_of_val(ids.as_slice()),
             _ => 0,
         };
         ENTRY_OVERHEAD + bytes

@@ -11,7 +11,7 @@ mod encode;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::codec::{DecodeError, Reader, put_unsigned};
-use crate::command::{Command, Entry};
+use crate::command::{Command, Entry, Origin};
 use crate::ids::{Epoch, Timestamp};
 
 pub(crate) use auth::{decode_permission, encode_permission};
@@ -42,13 +42,22 @@ mod tag {
     /// Only around another command.
     pub(super) const AS_USER: u8 = 11;
     pub(super) const AS_SERVER: u8 = 12;
+    /// Only before a command: it and those after it came from another replica.
+    pub(super) const FROM: u8 = 13;
     pub(super) const MEMBER_UPDATE: u8 = 32;
     pub(super) const DOWNGRADE: u8 = 33;
-    pub(super) const GREATEST: u8 = DOWNGRADE;
+    pub(super) const MEMBER_ADD: u8 = 34;
+    pub(super) const MEMBER_REMOVE: u8 = 35;
+    pub(super) const MEMBER_PROMOTE: u8 = 36;
+    pub(super) const MEMBER_PUBLISH: u8 = 37;
+    pub(super) const LEASE_RENEW: u8 = 38;
+    pub(super) const DIGEST_DUE: u8 = 39;
+    pub(super) const DIGEST_IS: u8 = 40;
+    pub(super) const GREATEST: u8 = DIGEST_IS;
 
-    /// Whether this version gives the number a meaning. 13 to 31 are left to come.
+    /// Whether this version gives the number a meaning. 14 to 31 are left to come.
     pub(super) fn is_known(tag: u8) -> bool {
-        matches!(tag, END..=AS_SERVER | MEMBER_UPDATE..=GREATEST)
+        matches!(tag, END..=FROM | MEMBER_UPDATE..=GREATEST)
     }
 }
 
@@ -77,6 +86,15 @@ impl EntryWriter {
         self.commands += 1;
     }
 
+    /// Says where the next commands came from.
+    fn origin(&mut self, origin: &Origin) {
+        self.out.put_u8(tag::FROM);
+        put_unsigned(&mut self.out, origin.member.0);
+        put_unsigned(&mut self.out, origin.session);
+        put_unsigned(&mut self.out, origin.first);
+        put_unsigned(&mut self.out, origin.count);
+    }
+
     /// How many commands it holds.
     #[must_use]
     pub fn commands(&self) -> u64 {
@@ -103,7 +121,13 @@ impl Entry {
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut writer = EntryWriter::new(self.epoch, self.clock);
-        self.commands.iter().for_each(|command| writer.push(command));
+        let mut origins = self.origins.iter().peekable();
+        for (at, command) in self.commands.iter().enumerate() {
+            if let Some(origin) = origins.next_if(|origin| origin.at == at) {
+                writer.origin(origin);
+            }
+            writer.push(command);
+        }
         writer.finish()
     }
 
@@ -126,9 +150,18 @@ impl Entry {
         }
         let epoch = Epoch(reader.unsigned()?);
         let clock = Timestamp(reader.unsigned()?);
-        let mut commands = Vec::new();
-        while let Some(command) = decode::command(&mut reader)? {
+        let (mut commands, mut origins) = (Vec::new(), Vec::new());
+        loop {
+            if let Some(origin) = decode::origin(&mut reader, commands.len())? {
+                origins.push(origin);
+            }
+            let Some(command) = decode::command(&mut reader)? else { break };
             commands.push(command);
+        }
+        let ends = origins.iter().map(|origin: &Origin| origin.at as u64 + origin.count);
+        let begins = origins.iter().skip(1).map(|origin| origin.at as u64);
+        if ends.zip(begins.chain([commands.len() as u64])).any(|(end, begin)| end > begin) {
+            return reader.damaged("a run of commands longer than what is there");
         }
         if reader.unsigned()? != commands.len() as u64 {
             return reader.damaged("the number of commands is not what was written");
@@ -136,6 +169,6 @@ impl Entry {
         if reader.remaining() != 0 {
             return reader.damaged("something follows the end");
         }
-        Ok(Self { epoch, clock, commands })
+        Ok(Self { epoch, clock, commands, origins })
     }
 }

@@ -12,7 +12,12 @@ fn hash() -> KeyHash {
 }
 
 fn carry_out(state: &mut State, command: Command) {
-    let entry = Entry { epoch: state.epoch(), clock: Timestamp(1), commands: vec![command] };
+    let entry = Entry {
+        epoch: state.epoch(),
+        clock: Timestamp(1),
+        commands: vec![command],
+        origins: Vec::new(),
+    };
     let outcomes = state.apply(Position(state.position().0 + 1), &entry);
     assert!(outcomes[0].result.is_ok(), "{outcomes:?}");
 }

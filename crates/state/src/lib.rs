@@ -32,11 +32,11 @@ pub use auth::{
     User,
 };
 pub use check::check;
-pub use cluster::{Cluster, ClusterVersion};
+pub use cluster::{Cluster, ClusterVersion, Member};
 pub use codec::DecodeError;
 pub use command::{
     AlarmAction, AlarmType, Command, Compare, CompareResult, CompareTarget, DeleteRange, Entry, Op,
-    Put, Txn,
+    Origin, Put, Txn,
 };
 pub use digest::Digest;
 pub use entry::{EntryWriter, MAX_TXN_DEPTH};

@@ -51,8 +51,20 @@ pub enum Reply {
     },
     /// To `Auth`.
     Auth,
+    /// To `MemberAdd`.
+    MemberAdd,
+    /// To `MemberRemove`.
+    MemberRemove,
+    /// To `MemberPromote`.
+    MemberPromote,
+    /// To `MemberPublish`.
+    MemberPublish,
     /// To `MemberUpdate`.
     MemberUpdate,
+    /// To `LeaseRenew`: the seconds that each was granted, 0 if it is not there.
+    LeaseRenew(Vec<i64>),
+    /// To `DigestDue` and `DigestIs`.
+    Digest,
     /// To `Downgrade`.
     Downgrade,
     /// The whole entry was void: its epoch is not the current one. Offer it again.
@@ -191,6 +203,18 @@ pub enum Refusal {
     InvalidAuthManagement,
     /// As many tokens as there may be at once.
     TooManyTokens,
+    /// The id belongs to a member, or did.
+    MemberExists,
+    /// Another member is reached there.
+    PeerUrlExists,
+    /// There is no such member.
+    MemberNotFound,
+    /// The last member that may be the writer cannot go.
+    LastVoter,
+    /// The member may become the writer already.
+    NotALearner,
+    /// As many learners as there may be.
+    TooManyLearners,
     /// A downgrade is under way already.
     DowngradeInProgress,
     /// There is no downgrade to end.

@@ -8,7 +8,7 @@ use crate::auth::{Auth, AuthChange, Identity};
 use crate::cluster::Cluster;
 use crate::command::{AlarmType, Command, Entry, Txn};
 use crate::digest::Digest;
-use crate::ids::{Epoch, LeaseId, Position, Revision, Timestamp};
+use crate::ids::{Epoch, LeaseId, MemberId, Position, Revision, Timestamp};
 use crate::image::Image;
 use crate::keyspace::Keyspace;
 use crate::lease::LeaseInfo;
@@ -94,9 +94,31 @@ impl State {
             Command::Alarm { action, member, alarm } => {
                 Ok(Reply::Alarm(self.alarms.change(*action, *member, *alarm)))
             }
-            Command::Claim { epoch, member: _ } => Ok(self.claim(*epoch)),
+            Command::Claim { epoch, member } => Ok(self.claim(*epoch, *member)),
             Command::Auth(change) => self.change_auth(change),
             Command::As(_) => unreachable!("a command in a name is carried out without it"),
+            Command::MemberAdd { member, peer_urls, learner } => {
+                self.cluster.add(*member, peer_urls, *learner)?;
+                Ok(Reply::MemberAdd)
+            }
+            Command::MemberRemove { member } => {
+                self.cluster.remove(*member)?;
+                Ok(Reply::MemberRemove)
+            }
+            Command::MemberPromote { member } => {
+                self.cluster.promote(*member)?;
+                Ok(Reply::MemberPromote)
+            }
+            Command::MemberPublish { member, name, client_urls, version } => {
+                self.cluster.publish(*member, name, client_urls, *version)?;
+                Ok(Reply::MemberPublish)
+            }
+            Command::LeaseRenew { ids } => {
+                let granted = ids.iter().map(|id| self.keyspace.leases.ttl(*id).unwrap_or(0));
+                Ok(Reply::LeaseRenew(granted.collect()))
+            }
+            // What it comes to is computed and compared outside, from an image.
+            Command::DigestDue | Command::DigestIs { .. } => Ok(Reply::Digest),
             Command::MemberUpdate { member, peer_urls } => {
                 self.cluster.update(*member, peer_urls);
                 Ok(Reply::MemberUpdate)
@@ -122,9 +144,10 @@ impl State {
         Ok(Reply::Auth)
     }
 
-    fn claim(&mut self, epoch: Epoch) -> Reply {
-        let granted = epoch > self.epoch;
+    fn claim(&mut self, epoch: Epoch, member: MemberId) -> Reply {
+        let granted = epoch > self.epoch && self.cluster.may_write(member);
         if granted {
+            self.cluster.claimed(member);
             self.epoch = epoch;
         }
         Reply::Claim { granted }

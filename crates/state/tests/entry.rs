@@ -12,7 +12,12 @@ use state::{
 
 fn entry() -> impl Strategy<Value = Entry> {
     (any::<u64>(), any::<u64>(), vec(random::any_command(), 0..8)).prop_map(
-        |(epoch, clock, commands)| Entry { epoch: Epoch(epoch), clock: Timestamp(clock), commands },
+        |(epoch, clock, commands)| Entry {
+            epoch: Epoch(epoch),
+            clock: Timestamp(clock),
+            commands,
+            origins: Vec::new(),
+        },
     )
 }
 
@@ -21,7 +26,12 @@ fn nested(depth: usize) -> Entry {
     for _ in 1..depth {
         txn = Txn { failure: vec![Op::Txn(txn)], ..Txn::default() };
     }
-    Entry { epoch: Epoch(1), clock: Timestamp(2), commands: vec![Command::Txn(txn)] }
+    Entry {
+        epoch: Epoch(1),
+        clock: Timestamp(2),
+        commands: vec![Command::Txn(txn)],
+        origins: Vec::new(),
+    }
 }
 
 proptest! {
@@ -69,7 +79,7 @@ proptest! {
 fn the_bytes_are_those_of_the_format() {
     let put = Put { key: "key".into(), value: "v".into(), lease: LeaseId(-1), ..Put::default() };
     let commands = vec![Command::Put(put), Command::Compact { revision: Revision(64) }];
-    let entry = Entry { epoch: Epoch(3), clock: Timestamp(300), commands };
+    let entry = Entry { epoch: Epoch(3), clock: Timestamp(300), commands, origins: Vec::new() };
     let bytes = b"\xe5\x01\x03\xac\x02\x01\x08\x03key\x01v\x01\x04\x80\x01\x00\x02";
     assert_eq!(entry.encode(), &bytes[..]);
     assert_eq!(Entry::decode(&Bytes::from_static(bytes)), Ok(entry));
@@ -95,7 +105,12 @@ fn a_newer_version_is_named_and_not_called_damage() {
 #[test]
 fn keys_and_values_are_slices_of_the_entry() {
     let put = Put { key: "key".into(), value: vec![7; 1000].into(), ..Put::default() };
-    let entry = Entry { epoch: Epoch(0), clock: Timestamp(0), commands: vec![Command::Put(put)] };
+    let entry = Entry {
+        epoch: Epoch(0),
+        clock: Timestamp(0),
+        commands: vec![Command::Put(put)],
+        origins: Vec::new(),
+    };
     let bytes = entry.encode();
     let Ok(Entry { commands, .. }) = Entry::decode(&bytes) else { panic!("no entry") };
     let [Command::Put(put)] = &commands[..] else { panic!("not the put") };

@@ -11,7 +11,7 @@ use state::{
 };
 
 fn apply(state: &mut State, commands: Vec<Command>) {
-    let entry = Entry { epoch: state.epoch(), clock: state.clock(), commands };
+    let entry = Entry { epoch: state.epoch(), clock: state.clock(), commands, origins: Vec::new() };
     state.apply(Position(state.position().0 + 1), &entry);
 }
 

@@ -55,7 +55,7 @@ fn reload(state: &State) -> State {
 fn entry(epoch: Epoch, step: (&[Command], u64, bool)) -> Entry {
     let (commands, clock, stale) = step;
     let epoch = if stale { Epoch(epoch.0 + 1) } else { epoch };
-    Entry { epoch, clock: Timestamp(clock), commands: commands.to_vec() }
+    Entry { epoch, clock: Timestamp(clock), commands: commands.to_vec(), origins: Vec::new() }
 }
 
 fn next(state: &State) -> Position {

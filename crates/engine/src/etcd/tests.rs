@@ -20,7 +20,7 @@ use super::meta::{
 use super::{Export, Malformed, Member, alarm, auth, bucket, key, lease, member};
 
 fn apply(state: &mut State, commands: Vec<Command>) {
-    let entry = Entry { epoch: state.epoch(), clock: state.clock(), commands };
+    let entry = Entry { epoch: state.epoch(), clock: state.clock(), commands, origins: Vec::new() };
     for outcome in state.apply(Position(state.position().0 + 1), &entry) {
         outcome.result.expect("not refused");
     }

@@ -179,8 +179,12 @@ impl Member {
 
 /// What etcd refused has no effect here either.
 fn take(state: &mut State, command: Command) {
-    let entry =
-        Entry { epoch: state.epoch(), clock: Timestamp::default(), commands: vec![command] };
+    let entry = Entry {
+        epoch: state.epoch(),
+        clock: Timestamp::default(),
+        commands: vec![command],
+        origins: Vec::new(),
+    };
     state.apply(Position(state.position().0 + 1), &entry);
 }
 

@@ -32,7 +32,7 @@ async fn a_million_leases_do_not_stall_a_start() {
     for batch in 0..1_000 {
         let id = |n: i64| LeaseId(batch * 1_000 + n);
         let commands = (1..=1_000).map(|n| Command::LeaseGrant { id: id(n), ttl: 60 }).collect();
-        let entry = Entry { epoch: Epoch(0), clock: Timestamp(1), commands };
+        let entry = Entry { epoch: Epoch(0), clock: Timestamp(1), commands, origins: Vec::new() };
         let slot = Slot(u64::try_from(batch).unwrap() + 1);
         journal.append(slot, Nonce(u128::from(slot.0)), entry.encode()).await;
     }

@@ -83,6 +83,26 @@ pub fn of_command(command: &Command) -> String {
             &mut out,
             format_args!("member_update:<ID:{} peerURLs:{}>", member.0, peer_urls.join(",")),
         ),
+        Command::MemberAdd { member, .. }
+        | Command::MemberRemove { member }
+        | Command::MemberPromote { member } => {
+            put_text(&mut out, format_args!("cluster_member_change:<ID:{}>", member.0));
+        }
+        Command::MemberPublish { member, name, client_urls, .. } => put_text(
+            &mut out,
+            format_args!(
+                "cluster_member_attr_set:<member_ID:{} name:{name:?} clientURLs:{}>",
+                member.0,
+                client_urls.join(",")
+            ),
+        ),
+        Command::LeaseRenew { ids } => {
+            put_text(&mut out, format_args!("lease_renew:<count:{}>", ids.len()));
+        }
+        Command::DigestDue => put_text(&mut out, format_args!("digest_due:<>")),
+        Command::DigestIs { position, digest } => {
+            put_text(&mut out, format_args!("digest:<position:{position} digest:{digest}>"));
+        }
         Command::Downgrade { to } => {
             let to = to.map_or_else(String::new, |to| to.to_string());
             put_text(&mut out, format_args!("downgrade_info_set:<ver:{to:?}>"));

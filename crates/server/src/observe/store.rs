@@ -279,10 +279,20 @@ impl StoreMetrics {
     fn note(&self, command: &Command, outcome: &Outcome) -> Option<(usize, bool)> {
         let carried_out = outcome.result.is_ok();
         let op = match (command.bare(), &outcome.result) {
-            (_, Ok(Reply::Void))
-            | (Command::Claim { .. } | Command::MemberUpdate { .. } | Command::As(_), _) => {
-                return None;
-            }
+            (_, Ok(Reply::Void)) => return None,
+            (
+                Command::Claim { .. }
+                | Command::MemberAdd { .. }
+                | Command::MemberRemove { .. }
+                | Command::MemberPromote { .. }
+                | Command::MemberPublish { .. }
+                | Command::MemberUpdate { .. }
+                | Command::LeaseRenew { .. }
+                | Command::DigestDue
+                | Command::DigestIs { .. }
+                | Command::As(_),
+                _,
+            ) => return None,
             (Command::Put(put), result) => {
                 if result.is_ok() {
                     self.operations.put(put.key.len() + put.value.len());

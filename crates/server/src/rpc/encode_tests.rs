@@ -26,7 +26,7 @@ fn view_of(puts: Vec<(Vec<u8>, Vec<u8>)>) -> Arc<View> {
             Command::Put(Put { key, value, ..Put::default() })
         })
         .collect();
-    let entry = Entry { epoch: Epoch(0), clock: Timestamp(1), commands };
+    let entry = Entry { epoch: Epoch(0), clock: Timestamp(1), commands, origins: Vec::new() };
     state.apply(Position(1), &entry);
     Arc::new(state.view())
 }

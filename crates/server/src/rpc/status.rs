@@ -95,6 +95,14 @@ impl From<Refusal> for Status {
                 (FailedPrecondition, "etcdserver: cluster has a downgrade job in progress")
             }
             Refusal::NoDowngrade => (FailedPrecondition, "etcdserver: no inflight downgrade job"),
+            Refusal::MemberExists => (FailedPrecondition, "etcdserver: member ID already exist"),
+            Refusal::PeerUrlExists => return PEER_URL_EXISTS,
+            Refusal::MemberNotFound => return MEMBER_NOT_FOUND,
+            Refusal::LastVoter => return NOT_ENOUGH_MEMBERS,
+            Refusal::NotALearner => return NOT_A_LEARNER,
+            Refusal::TooManyLearners => {
+                (FailedPrecondition, "etcdserver: too many learner members in cluster")
+            }
             Refusal::Corrupt => (DataLoss, "etcdserver: corrupt cluster"),
             refused => return auth(refused),
         };
@@ -147,6 +155,12 @@ fn auth(refusal: Refusal) -> Status {
         | Refusal::InvalidSort
         | Refusal::Compacted
         | Refusal::FutureRevision
+        | Refusal::MemberExists
+        | Refusal::PeerUrlExists
+        | Refusal::MemberNotFound
+        | Refusal::LastVoter
+        | Refusal::NotALearner
+        | Refusal::TooManyLearners
         | Refusal::DowngradeInProgress
         | Refusal::NoDowngrade
         | Refusal::LeaseNotFound

@@ -109,12 +109,19 @@ impl Auth {
             Command::LeaseRevoke { id } => self.may_write_keys(who, leases.keys(*id)),
             Command::Compact { .. }
             | Command::Alarm { .. }
+            | Command::MemberAdd { .. }
+            | Command::MemberRemove { .. }
+            | Command::MemberPromote { .. }
             | Command::MemberUpdate { .. }
             | Command::Downgrade { .. } => self.may_administer(who),
             Command::Auth(change) if change.is_of_tokens() => Ok(()),
             Command::Auth(_) => self.may_administer(who),
-            // Writers are no clients, and a command stands in no two names.
-            Command::Claim { .. } => Ok(()),
+            // Replicas are no clients, and a command stands in no two names.
+            Command::Claim { .. }
+            | Command::MemberPublish { .. }
+            | Command::LeaseRenew { .. }
+            | Command::DigestDue
+            | Command::DigestIs { .. } => Ok(()),
             Command::As(_) => Err(Refusal::PermissionDenied),
         }
     }

@@ -4,9 +4,24 @@ use super::{MAX_TXN_DEPTH, auth, compare, tag};
 use crate::auth::As;
 use crate::cluster;
 use crate::codec::{DecodeError, Reader};
-use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Put, Txn};
-use crate::ids::{Epoch, LeaseId, MemberId, Revision};
+use crate::command::{AlarmAction, AlarmType, Command, DeleteRange, Op, Origin, Put, Txn};
+use crate::digest::Digest;
+use crate::ids::{Epoch, LeaseId, MemberId, Position, Revision};
 use crate::range::{KeyRange, RangeQuery, Sort, SortOrder, SortTarget};
+
+/// Where the command at `at` and those behind it came from, if that is said.
+pub(super) fn origin(reader: &mut Reader<'_>, at: usize) -> Result<Option<Origin>, DecodeError> {
+    if reader.peek() != Some(tag::FROM) {
+        return Ok(None);
+    }
+    reader.byte()?;
+    let member = MemberId(reader.unsigned()?);
+    let (session, first, count) = (reader.unsigned()?, reader.unsigned()?, reader.unsigned()?);
+    if count == 0 || count > reader.remaining() as u64 || first.checked_add(count).is_none() {
+        return reader.damaged("a run of commands that cannot be");
+    }
+    Ok(Some(Origin { at, count, member, session, first }))
+}
 
 /// The next command; `None` at the end of the entry.
 pub(super) fn command(reader: &mut Reader<'_>) -> Result<Option<Command>, DecodeError> {
@@ -47,6 +62,25 @@ fn tagged(reader: &mut Reader<'_>, tag: u8, at: usize) -> Result<Command, Decode
             Command::MemberUpdate { member, peer_urls }
         }
         tag::DOWNGRADE => Command::Downgrade { to: cluster::downgrade(reader)? },
+        tag::MEMBER_ADD => {
+            let (member, peer_urls) = cluster::member(reader)?;
+            Command::MemberAdd { member, peer_urls, learner: reader.flag()? }
+        }
+        tag::MEMBER_REMOVE => Command::MemberRemove { member: MemberId(reader.unsigned()?) },
+        tag::MEMBER_PROMOTE => Command::MemberPromote { member: MemberId(reader.unsigned()?) },
+        tag::MEMBER_PUBLISH => {
+            let (member, client_urls) = cluster::member(reader)?;
+            let (name, version) = (cluster::text(reader)?, cluster::version(reader)?);
+            Command::MemberPublish { member, name, client_urls, version }
+        }
+        tag::LEASE_RENEW => {
+            Command::LeaseRenew { ids: list(reader, |reader| Ok(LeaseId(reader.signed()?)))? }
+        }
+        tag::DIGEST_DUE => Command::DigestDue,
+        tag::DIGEST_IS => Command::DigestIs {
+            position: Position(reader.unsigned()?),
+            digest: Digest { keys: reader.fixed32()?, rest: reader.fixed32()? },
+        },
         found => return Err(unknown(found, at)),
     })
 }

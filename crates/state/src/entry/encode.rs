@@ -53,6 +53,37 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
             out.put_u8(tag::MEMBER_UPDATE);
             cluster::put_member(out, *member, peer_urls);
         }
+        Command::MemberAdd { member, peer_urls, learner } => {
+            out.put_u8(tag::MEMBER_ADD);
+            cluster::put_member(out, *member, peer_urls);
+            out.put_u8(u8::from(*learner));
+        }
+        Command::MemberRemove { member } => {
+            out.put_u8(tag::MEMBER_REMOVE);
+            put_unsigned(out, member.0);
+        }
+        Command::MemberPromote { member } => {
+            out.put_u8(tag::MEMBER_PROMOTE);
+            put_unsigned(out, member.0);
+        }
+        Command::MemberPublish { member, name, client_urls, version } => {
+            out.put_u8(tag::MEMBER_PUBLISH);
+            cluster::put_member(out, *member, client_urls);
+            put_string(out, name.as_bytes());
+            cluster::put_version(out, *version);
+        }
+        Command::LeaseRenew { ids } => {
+            out.put_u8(tag::LEASE_RENEW);
+            put_unsigned(out, ids.len() as u64);
+            ids.iter().for_each(|id| put_signed(out, id.0));
+        }
+        Command::DigestDue => out.put_u8(tag::DIGEST_DUE),
+        Command::DigestIs { position, digest } => {
+            out.put_u8(tag::DIGEST_IS);
+            put_unsigned(out, position.0);
+            out.put_u32_le(digest.keys);
+            out.put_u32_le(digest.rest);
+        }
         Command::Downgrade { to } => {
             out.put_u8(tag::DOWNGRADE);
             cluster::put_downgrade(out, *to);

@@ -26,7 +26,7 @@ fn nothing_secret_is_ever_shown() {
         Command::Auth(issue).by(machine.identity("root")),
         Command::Auth(AuthChange::TokensEnd { digests: vec![digest] }),
     ];
-    let entry = Entry { epoch: Epoch(0), clock: Timestamp(0), commands };
+    let entry = Entry { epoch: Epoch(0), clock: Timestamp(0), commands, origins: Vec::new() };
     let as_numbers = format!("{:?}", &digest.0[..6]);
     let as_numbers = as_numbers.trim_matches(['[', ']']);
     for shown in [format!("{entry:?}"), format!("{entry:#?}"), format!("{:?}", machine.0.auth())] {

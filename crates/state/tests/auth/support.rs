@@ -26,7 +26,7 @@ impl Machine {
 
     pub(crate) fn apply(&mut self, command: Command) -> Outcome {
         let (epoch, clock) = (self.0.epoch(), self.0.clock());
-        let entry = Entry { epoch, clock, commands: vec![command] };
+        let entry = Entry { epoch, clock, commands: vec![command], origins: Vec::new() };
         let entry = Entry::decode(&entry.encode()).expect("what was just encoded");
         let position = Position(self.0.position().0 + 1);
         self.0.apply(position, &entry).remove(0)

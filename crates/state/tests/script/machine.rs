@@ -40,7 +40,12 @@ impl Machine {
         if let Err(refusal) = check(&command, self.max_txn_ops) {
             return format!("refused {refusal:?} before ordering");
         }
-        let entry = Entry { epoch: self.epoch, clock: self.clock, commands: vec![command] };
+        let entry = Entry {
+            epoch: self.epoch,
+            clock: self.clock,
+            commands: vec![command],
+            origins: Vec::new(),
+        };
         let entry = Entry::decode(&entry.encode()).expect("an entry that was just written");
         let position = Position(self.state.position().0 + 1);
         let outcomes = self.state.apply(position, &entry);

@@ -28,7 +28,13 @@ fn reply(out: &mut String, reply: &Reply) {
             out.push_str(if *granted { "claimed" } else { "not claimed" });
         }
         Reply::Auth => out.push_str("auth"),
+        Reply::MemberAdd => out.push_str("added"),
+        Reply::MemberRemove => out.push_str("removed"),
+        Reply::MemberPromote => out.push_str("promoted"),
+        Reply::MemberPublish => out.push_str("published"),
         Reply::MemberUpdate => out.push_str("updated"),
+        Reply::LeaseRenew(ttls) => out.push_str(&format!("renewed {ttls:?}")),
+        Reply::Digest => out.push_str("digest"),
         Reply::Downgrade => out.push_str("downgrade noted"),
         Reply::Void => out.push_str("void"),
     }
