@@ -42,6 +42,7 @@ fn measure(dir: &Path, callers: u64, lasts: Duration, in_memory: bool) {
         checkpoints: None,
         clock: Arc::new(SystemClock::new()),
         member: MemberId(1),
+        replicas: None,
         observer: Arc::new(()),
         options: Options { quota: None, ..Options::default() },
     };

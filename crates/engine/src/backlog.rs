@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use state::Command;
+use state::{Command, Origin};
 
 use crate::fault::Fault;
-use crate::inbox::{Inbox, Load, Pending, Question, Waiter};
+use crate::inbox::{Handed, Inbox, Load, Pending, Question, Waiter};
 
 /// Commands that go into one entry.
 #[derive(Default)]
@@ -14,8 +14,27 @@ pub(crate) struct Batch {
     pub(crate) commands: Vec<Command>,
     /// One for each command.
     pub(crate) waiters: Vec<Option<Waiter>>,
+    /// Which of them came from other replicas.
+    pub(crate) origins: Vec<Origin>,
     /// What it takes of the inbox's limits until it is settled.
     pub(crate) load: Load,
+}
+
+impl Batch {
+    /// Notes where the command that is about to be added came from.
+    fn extend_origins(&mut self, from: Handed) {
+        let at = self.commands.len();
+        let Handed { member, session, number } = from;
+        if let Some(last) = self.origins.last_mut() {
+            let next =
+                (last.at as u64 + last.count, last.member, last.session, last.first + last.count);
+            if next == (at as u64, member, session, number) {
+                last.count += 1;
+                return;
+            }
+        }
+        self.origins.push(Origin { at, count: 1, member, session, first: number });
+    }
 }
 
 /// See the module.
@@ -43,7 +62,47 @@ impl Backlog {
     pub(crate) fn propose(&mut self, command: Command) {
         let size = command.size();
         self.bytes += size;
-        self.fresh.push_back(Pending { command, size, waiter: None });
+        self.fresh.push_back(Pending { command, size, waiter: None, from: None });
+    }
+
+    /// Adds a command that another replica waits for; its limits are that replica's.
+    pub(crate) fn forwarded(&mut self, command: Command, from: Handed) {
+        let size = command.size();
+        self.bytes += size;
+        self.fresh.push_back(Pending { command, size, waiter: None, from: Some(from) });
+    }
+
+    /// As [`forwarded`](Self::forwarded), for one that has to be offered again.
+    pub(crate) fn forwarded_again(&mut self, command: Command, from: Handed) {
+        let size = command.size();
+        self.bytes += size;
+        self.again.push_back(Pending { command, size, waiter: None, from: Some(from) });
+    }
+
+    /// Adds a command that was handed to another replica and did not take effect. It was never counted
+    /// as settled.
+    pub(crate) fn taken_back(&mut self, command: Command, waiter: Waiter) {
+        let size = command.size();
+        self.bytes += size;
+        self.again.push_back(Pending { command, size, waiter: Some(waiter), from: None });
+    }
+
+    /// Forgets what nobody here waits for, and returns what was our own of it.
+    pub(crate) fn keep_waited(&mut self) -> Vec<Command> {
+        let mut own = Vec::new();
+        for queue in [&mut self.again, &mut self.fresh] {
+            for pending in std::mem::take(queue) {
+                if pending.waiter.is_some() {
+                    queue.push_back(pending);
+                    continue;
+                }
+                self.bytes -= pending.size;
+                if pending.from.is_none() {
+                    own.push(pending.command);
+                }
+            }
+        }
+        own
     }
 
     /// Adds a command that has to be offered again.
@@ -52,7 +111,7 @@ impl Backlog {
         // It was counted as settled together with its batch, and is not.
         self.settled.remove(Load::one(size));
         self.bytes += size;
-        self.again.push_back(Pending { command, size, waiter: Some(waiter) });
+        self.again.push_back(Pending { command, size, waiter: Some(waiter), from: None });
     }
 
     /// Something accepted is settled.
@@ -97,6 +156,9 @@ impl Backlog {
             bytes += pending.size;
             if pending.waiter.is_some() {
                 batch.load.add(Load::one(pending.size));
+            }
+            if let Some(from) = pending.from {
+                batch.extend_origins(from);
             }
             batch.commands.push(pending.command);
             batch.waiters.push(pending.waiter);

@@ -16,6 +16,7 @@ use crate::fault::{Fault, OpenError};
 use crate::inbox::Inbox;
 use crate::lease::{LeaseClock, Renewal};
 use crate::options::Parts;
+use crate::replicas::{Answer, Ask, Replica, SharedReplicas, has_another_writer, join};
 use crate::shared::Shared;
 use crate::vitals::Status;
 use crate::watch::{Hub, Stream};
@@ -25,7 +26,7 @@ use crate::{compactor, recover};
 /// One cluster's engine. A cheap handle; any number of engines live in one process.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     hub: Hub,
 }
 
@@ -52,17 +53,30 @@ pub struct LeaseStatus {
 }
 
 impl Engine {
-    /// Recovers the machine from its newest checkpoint and the journal behind it, and becomes the writer.
+    /// Recovers the machine from its newest checkpoint and the journal behind it, and becomes the writer; with
+    /// replicas, becomes a member and follows the writer, if there is one.
     ///
     /// # Errors
     /// When something is damaged, not ours, or does not belong together. Nothing was changed then.
     pub async fn open(parts: Parts) -> Result<(Self, Tasks), OpenError> {
-        let Parts { journal, checkpoints, clock, member, observer, options } = parts;
+        let Parts { journal, checkpoints, clock, member, replicas, observer, options } = parts;
         let began = clock.monotonic();
         let found = recover::recover(&*journal, checkpoints.as_deref()).await?;
         let mut state = found.state;
-        recover::claim(&mut state, &journal, &*clock, member).await?;
-
+        let member = match &replicas {
+            None => member,
+            Some(replicas) => join(&mut state, &journal, &*clock, replicas).await?,
+        };
+        if replicas.is_none() || !has_another_writer(&state, member) {
+            recover::claim(&mut state, &journal, &*clock, member).await?;
+        }
+        let (replica, shared_replicas) = replicas
+            .map(|settings| {
+                let (shared, mail) = SharedReplicas::new(Arc::clone(&journal), state.position());
+                let now = clock.monotonic();
+                (Replica::new(settings, member, Arc::clone(&shared), mail, now), shared)
+            })
+            .unzip();
         let habit = options.auto_compaction;
         let (published, _) = watch::channel(Arc::new(state.view()));
         let (auth, _) = watch::channel(Arc::clone(state.auth()));
@@ -95,13 +109,15 @@ impl Engine {
             status,
             published,
             auth,
+            replicas: shared_replicas,
             alarm_gate: tokio::sync::Mutex::default(),
             raising_alarm: AtomicBool::new(false),
             clock,
             observer,
             options,
         });
-        let writer = Writer::new(state, Arc::clone(&shared), journal, archivist, hub.clone());
+        let writer =
+            Writer::new(state, Arc::clone(&shared), journal, archivist, hub.clone(), replica);
         let engine = Self { shared, hub };
         let compactor = Box::pin(compactor::run(engine.clone(), habit));
         let tasks = Tasks { writer: Box::pin(writer.run()), watches: Box::pin(watches), compactor };
@@ -116,13 +132,19 @@ impl Engine {
 
     /// A state that holds everything acknowledged before this call: what a linearizable read sees.
     ///
-    /// The embedded journal has no other writer, and no reply leaves before its view is published, so
-    /// the published view is already that state.
+    /// A journal of our own has no other writer, and no reply leaves before its view is published, so
+    /// the published view is already that state. Otherwise the journal's tail says what is to be applied
+    /// first.
     ///
     /// # Errors
-    /// When the journal's tail cannot be learnt.
+    /// [`Fault::Timeout`] when that cannot be learnt in time.
     pub async fn linearizable_view(&self) -> Result<Arc<View>, Fault> {
-        std::future::ready(Ok(self.view())).await
+        if let Some(replicas) = &self.shared.replicas {
+            let patience = self.shared.options.request_timeout;
+            let caught_up = tokio::time::timeout(patience, replicas.catch_up()).await;
+            caught_up.map_err(|_| Fault::Timeout)??;
+        }
+        Ok(self.view())
     }
 
     /// Who may do what. Asked for after a view it is at least as new as the view: what may be read of it
@@ -263,6 +285,9 @@ impl Engine {
         if self.stopping() {
             return Err(Fault::Stopped);
         }
+        if self.shared.replicas.is_some() {
+            return self.renew_at_writer(id).await;
+        }
         if let Some(ttl) = self.renew(id) {
             return Ok(ttl);
         }
@@ -308,17 +333,25 @@ impl Engine {
                 state.lease_ttl(id).map(|ttl| (ttl, Vec::new()))
             })
             .await?;
-        let remaining = self.shared.leases.remaining(id, self.shared.clock.monotonic());
+        let remaining = self.remaining(id).await?;
         Ok(found.map(|(granted_ttl, keys)| {
             let ttl = remaining.unwrap_or(granted_ttl);
             LeaseStatus { ttl, granted_ttl, keys }
         }))
     }
 
-    /// All leases, the next to end first.
+    /// All leases, the next to end first by our own clock.
     #[must_use]
     pub fn leases(&self) -> Vec<LeaseId> {
         self.shared.leases.by_expiry()
+    }
+
+    /// All leases, the next to end first by the writer's clock, if it can be asked.
+    pub async fn list_leases(&self) -> Vec<LeaseId> {
+        match self.ask_writer(Ask::Leases).await {
+            Ok(Some(Answer::Leases(leases))) => leases,
+            _ => self.shared.leases.by_expiry(),
+        }
     }
 
     /// A lease id that nobody has chosen: positive and random.

@@ -23,14 +23,14 @@ pub(crate) fn decode(slot: Slot, body: &Bytes) -> Result<Entry, OpenError> {
     })
 }
 
-/// Reads the one entry at `slot`, which is known to be occupied, and how many bytes it has.
+/// Reads the one entry at `slot`, which is known to be occupied, and its bytes.
 pub(crate) async fn read_entry(
     journal: &dyn Journal,
     slot: Slot,
-) -> Result<(Entry, u64), OpenError> {
+) -> Result<(Entry, Bytes), OpenError> {
     let records = read(journal, slot, 1).await?;
     let Some(record) = records.first() else { return Err(missing(slot)) };
-    Ok((decode(record.slot, &record.body)?, record.body.len() as u64))
+    Ok((decode(record.slot, &record.body)?, record.body.clone()))
 }
 
 /// Reads from `slot` on, which is known to be occupied: a read may lag, and an engine may be out for a

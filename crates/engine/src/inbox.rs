@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use state::{Command, Outcome, State};
+use state::{Command, MemberId, Outcome, State};
 use tokio::sync::{Notify, oneshot};
 
 use crate::course::Followed;
@@ -29,11 +29,21 @@ pub(crate) struct Waiter {
     pub(crate) followed: Option<Arc<Followed>>,
 }
 
-/// A command on its way. Without a waiter it is the writer's own, or nobody waits any more.
+/// A command on its way. Without a waiter it is the writer's own, another replica's, or nobody waits any more.
 pub(crate) struct Pending {
     pub(crate) command: Command,
     pub(crate) size: usize,
     pub(crate) waiter: Option<Waiter>,
+    /// Where it came from, if another replica handed it to us.
+    pub(crate) from: Option<Handed>,
+}
+
+/// A command's number at the replica that handed it to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handed {
+    pub(crate) member: MemberId,
+    pub(crate) session: u64,
+    pub(crate) number: u64,
 }
 
 /// How much of the limits something takes.
@@ -124,7 +134,7 @@ impl Inbox {
             waiting.accepted.add(Load::one(size));
             assert!(waiting.accepted.commands <= self.limit.commands, "the inbox is bounded");
             waiting.bytes += size;
-            waiting.commands.push_back(Pending { command, size, waiter });
+            waiting.commands.push_back(Pending { command, size, waiter, from: None });
         }
         self.wake.notify_one();
         Ok(outcome)

@@ -25,8 +25,8 @@ pub(crate) struct Offer {
     pub(crate) waiters: Vec<Option<Waiter>>,
     /// What it takes of the inbox's limits.
     pub(crate) load: Load,
-    /// In the journal.
-    pub(crate) bytes: u64,
+    /// As it stands in the journal.
+    pub(crate) body: Bytes,
     /// When it was made.
     pub(crate) since: Duration,
 }
@@ -64,8 +64,8 @@ impl Waiter {
 pub(crate) enum Settled {
     /// Ours is there.
     Won,
-    /// Somebody else's entry is there, of so many bytes.
-    Lost(Box<Entry>, u64),
+    /// Somebody else's entry is there, of these bytes.
+    Lost(Box<Entry>, Bytes),
     /// Nothing is there of ours, now or later.
     Refused(JournalError),
     /// What is there cannot be learnt any more: we cannot go on from here.
@@ -108,7 +108,7 @@ pub(crate) fn settle(
 
 async fn lost(journal: &dyn Journal, slot: Slot) -> Settled {
     match read_entry(journal, slot).await {
-        Ok((entry, bytes)) => Settled::Lost(Box::new(entry), bytes),
+        Ok((entry, body)) => Settled::Lost(Box::new(entry), body),
         Err(error) => Settled::Failed(format!("slot {slot} was lost and cannot be read: {error}")),
     }
 }

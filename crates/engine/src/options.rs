@@ -9,6 +9,7 @@ use state::MemberId;
 
 use crate::clock::Clock;
 use crate::observer::Observer;
+use crate::replicas::Replicas;
 
 /// What an engine is made of: everything that touches the world is handed in.
 pub struct Parts {
@@ -18,8 +19,10 @@ pub struct Parts {
     pub checkpoints: Option<PathBuf>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// Who we are.
+    /// Who we are, if nobody shares the journal; the journal knows better if somebody does.
     pub member: MemberId,
+    /// What makes us one of many; `None` if the journal is ours alone.
+    pub replicas: Option<Replicas>,
     /// Who measures; `()` is nobody.
     pub observer: Arc<dyn Observer>,
     /// Limits and habits.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use journal::{JournalError, Slot};
-use state::{Command, Entry};
+use state::{Command, Entry, Origin};
 
 use crate::fault::Fault;
-use crate::inbox::Load;
+use crate::inbox::{Handed, Load};
 use crate::offer::{Offer, Settled, settle};
+use crate::replicas::Role;
 use crate::writer::Writer;
 
 /// How long to wait before a gap in a full journal is tried again.
@@ -18,8 +20,8 @@ const FULL_PAUSE: Duration = Duration::from_millis(200);
 
 impl Writer {
     /// Somebody else's entry stands in the slot: apply it, and offer our commands again.
-    pub(crate) fn lost(&mut self, offer: Offer, theirs: &Entry, bytes: u64) {
-        self.apply(offer.slot, theirs, bytes, None);
+    pub(crate) fn lost(&mut self, offer: Offer, theirs: &Entry, body: &Bytes) {
+        self.apply(offer.slot, theirs, body, None);
         self.offer_again(offer);
     }
 
@@ -27,11 +29,20 @@ impl Writer {
     /// ourselves may no longer be right and is judged anew.
     pub(crate) fn offer_again(&mut self, offer: Offer) {
         self.backlog.settle(offer.load);
+        let still_ours = self.role == Role::Writer && offer.entry.epoch == self.state.epoch();
+        let mut origins = offer.entry.origins.into_iter().flat_map(handed).peekable();
         let mut own = Vec::new();
-        for (command, waiter) in offer.entry.commands.into_iter().zip(offer.waiters) {
-            match waiter {
-                Some(waiter) => self.backlog.again(command, waiter),
-                None => own.push(command),
+        let commands = offer.entry.commands.into_iter().zip(offer.waiters).enumerate();
+        for (at, (command, waiter)) in commands {
+            let handed = origins.next_if(|(place, _)| *place == at);
+            match (waiter, handed) {
+                (Some(waiter), _) => self.backlog.again(command, waiter),
+                // In another epoch whoever handed it to us hands it to the writer of that.
+                (None, Some((_, handed))) if still_ours => {
+                    self.backlog.forwarded_again(command, handed);
+                }
+                (None, Some(_)) => {}
+                (None, None) => own.push(command),
             }
         }
         self.dropped(&own);
@@ -53,6 +64,7 @@ impl Writer {
         }
         for offer in &mut refused {
             offer.fail(&fault);
+            self.hand_back(&offer.entry, &fault);
             self.backlog.settle(offer.load);
             self.dropped(&offer.entry.commands);
         }
@@ -68,10 +80,10 @@ impl Writer {
     /// Offers an empty entry to a slot that others wait behind, a little later.
     fn fill(&mut self, slot: Slot) {
         let clock = self.shared.clock.wall();
-        let entry = Entry { epoch: self.epoch, clock, commands: Vec::new(), origins: Vec::new() };
+        let epoch = self.state.epoch();
+        let entry = Entry { epoch, clock, commands: Vec::new(), origins: Vec::new() };
         let body = entry.encode();
-        let bytes = body.len() as u64;
-        let settle = settle(Arc::clone(&self.journal), slot, body);
+        let settle = settle(Arc::clone(&self.journal), slot, body.clone());
         let later = async move {
             tokio::time::sleep(FULL_PAUSE).await;
             settle.await
@@ -79,7 +91,24 @@ impl Writer {
         self.in_flight.push_front(later.boxed());
         let (waiters, load) = (Vec::new(), Load::default());
         let since = self.shared.clock.monotonic();
-        self.offers.push_front(Offer { slot, entry, waiters, load, bytes, since });
+        self.offers.push_front(Offer { slot, entry, waiters, load, body, since });
+    }
+
+    /// We cannot go on: answer everybody, and end.
+    pub(crate) fn stop_for(&mut self, why: String) {
+        tracing::error!(error = %why, "this replica stops");
+        self.shared.inbox.close();
+        let fault = Fault::Unavailable(why);
+        if let Some(replica) = &mut self.replica {
+            for sent in std::mem::take(&mut replica.sent).into_values() {
+                if let Some(waiter) = sent.waiter {
+                    self.backlog.settle(Load::one(sent.command.size()));
+                    waiter.answer(Err(fault.clone()));
+                }
+            }
+        }
+        self.take_requests();
+        self.backlog.fail(&fault);
     }
 
     /// The journal will take nothing more from us: answer everybody, and end.
@@ -99,7 +128,7 @@ impl Writer {
     }
 
     /// These commands will not take effect: those that were our own may be proposed anew.
-    fn dropped(&mut self, commands: &[Command]) {
+    pub(crate) fn dropped(&mut self, commands: &[Command]) {
         let now = self.shared.clock.monotonic();
         for command in commands {
             if let Command::LeaseRevoke { id } = command.bare() {
@@ -108,6 +137,13 @@ impl Writer {
             self.quota.dropped(command.bare());
         }
     }
+}
+
+/// Each command of a run, by its place in the entry.
+fn handed(origin: Origin) -> impl Iterator<Item = (usize, Handed)> {
+    let Origin { at, count, member, session, first } = origin;
+    let places = at..at.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
+    places.zip(first..).map(move |(at, number)| (at, Handed { member, session, number }))
 }
 
 /// What to tell clients when the journal may take the next batch all the same.

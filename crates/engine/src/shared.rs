@@ -12,6 +12,7 @@ use crate::inbox::Inbox;
 use crate::lease::LeaseClock;
 use crate::observer::Observer;
 use crate::options::Options;
+use crate::replicas::SharedReplicas;
 use crate::vitals::Status;
 
 /// See the module.
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) alarm_gate: tokio::sync::Mutex<()>,
     /// Whether the next NOSPACE alarm is ours and not a client's.
     pub(crate) raising_alarm: AtomicBool,
+    /// If others share the journal.
+    pub(crate) replicas: Option<Arc<SharedReplicas>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) options: Options,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::replicas::Role;
 use state::{Alarm, Cluster, Epoch, MemberId, Position, Revision, State, Timestamp};
 
 /// How the engine stands.
@@ -9,8 +10,10 @@ use state::{Alarm, Cluster, Epoch, MemberId, Position, Revision, State, Timestam
 pub struct Status {
     /// Who we are.
     pub member: MemberId,
-    /// The writer, if known.
+    /// The writer; 0 if none is known.
     pub leader: MemberId,
+    /// What we are to those we share the journal with.
+    pub role: Role,
     /// The newest slot known to be durable.
     pub durable: Position,
     /// The newest entry applied.
@@ -56,6 +59,9 @@ pub struct Status {
 impl Status {
     /// Takes over what the machine says of itself.
     pub(crate) fn observe(&mut self, state: &State) {
+        if let Some(writer) = state.cluster().writer() {
+            self.leader = writer;
+        }
         self.applied = state.position();
         self.epoch = state.epoch();
         self.revision = state.revision();

@@ -7,11 +7,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use journal::{Journal, Slot};
 use state::{Command, Entry, Epoch, Outcome, Position, Reply, State};
+use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
 use crate::archive::{Archivist, Written};
@@ -20,6 +22,7 @@ use crate::inbox::Question;
 use crate::observer::{Applied, Checkpointed};
 use crate::offer::{Offer, Settled, settle};
 use crate::quota::Quota;
+use crate::replicas::{KEPT, PULSE, Replica, Role, has_another_writer};
 use crate::shared::Shared;
 use crate::watch::Hub;
 
@@ -40,7 +43,9 @@ pub(crate) struct Writer {
     pub(crate) archivist: Archivist,
     hub: Hub,
     pub(crate) quota: Quota,
-    pub(crate) epoch: Epoch,
+    /// What we are to those we share the journal with; alone we are its writer until somebody takes it.
+    pub(crate) role: Role,
+    pub(crate) replica: Option<Replica>,
     pub(crate) backlog: Backlog,
     questions: VecDeque<Question>,
     /// One for each future of `in_flight`, by slot.
@@ -48,7 +53,7 @@ pub(crate) struct Writer {
     pub(crate) in_flight: FuturesOrdered<BoxFuture<'static, Settled>>,
     pub(crate) next_slot: Slot,
     /// When the writer learnt of what it is applying.
-    learnt: Duration,
+    pub(crate) learnt: Duration,
     /// When the compaction that is being carried out was ordered.
     compacting: Option<Duration>,
 }
@@ -60,10 +65,14 @@ impl Writer {
         journal: Arc<dyn Journal>,
         archivist: Archivist,
         hub: Hub,
+        replica: Option<Replica>,
     ) -> Self {
         let next_slot = Slot(state.position().0).next();
         let quota = Quota::new(shared.options.quota);
-        let epoch = state.epoch();
+        let role = match &replica {
+            Some(replica) if has_another_writer(&state, replica.me) => Role::Follower,
+            _ => Role::Writer,
+        };
         Self {
             state,
             shared,
@@ -71,7 +80,8 @@ impl Writer {
             archivist,
             hub,
             quota,
-            epoch,
+            role,
+            replica,
             backlog: Backlog::default(),
             questions: VecDeque::new(),
             offers: VecDeque::new(),
@@ -86,12 +96,15 @@ impl Writer {
     pub(crate) async fn run(mut self) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let shared = Arc::clone(&self.shared);
+        self.begin();
         loop {
             let closed = self.take_requests();
             self.answer_questions();
             self.offer_batches();
-            if closed && self.offers.is_empty() && self.questions.is_empty() {
+            if closed && self.is_settled() {
                 break;
             }
             let more = self.state.needs_maintenance() || !self.questions.is_empty();
@@ -99,13 +112,35 @@ impl Writer {
             tokio::select! {
                 biased;
                 _ = tick.tick() => self.tick(),
+                _ = pulse.tick(), if self.replica.is_some() => self.pulse(),
                 done = self.archivist.finished() => self.archived(done),
                 Some(settled) = self.in_flight.next() => self.settled(settled),
+                mail = Replica::next(&mut self.replica) => self.receive(mail),
                 () = shared.inbox.filled() => {}
                 () = tokio::task::yield_now(), if more => self.maintain(),
             }
         }
         self.archivist.abandon().await;
+    }
+
+    /// What is due before anything else: a replica that is the writer from the start says so.
+    fn begin(&mut self) {
+        if let (Some(replica), Role::Writer) = (&self.replica, self.role) {
+            *replica.shared.told.lock() = Some(broadcast::channel(KEPT).0);
+        }
+        self.observe();
+    }
+
+    /// Whether nobody waits for anything any more.
+    fn is_settled(&self) -> bool {
+        let handed_over = self
+            .replica
+            .as_ref()
+            .is_some_and(|replica| replica.sent.values().any(|sent| sent.waiter.is_some()));
+        self.offers.is_empty()
+            && self.questions.is_empty()
+            && !handed_over
+            && (self.replica.is_none() || self.backlog.is_empty())
     }
 
     /// Moves what waits in the inbox to the backlog. Whether nothing comes after that.
@@ -123,15 +158,33 @@ impl Writer {
     /// Offers as many batches as the pipeline takes: one always, more only when they are large, for
     /// a small one gains more by waiting for company.
     fn offer_batches(&mut self) {
+        let idle = self.offers.is_empty();
+        match self.role {
+            Role::Follower => self.hand_over_backlog(),
+            // Alone, we take the journal back when there is something to write.
+            Role::Claiming if idle && (self.replica.is_some() || !self.backlog.is_empty()) => {
+                let member = self.shared.status.lock().member;
+                let epoch = Epoch(self.state.epoch().0 + 1);
+                self.offer_alone(Command::Claim { epoch, member });
+            }
+            Role::Claiming => {}
+            Role::Writer => match self.handing_claim() {
+                Some(claim) if idle => self.offer_alone(claim),
+                Some(_) => {}
+                None => self.fill_pipeline(self.shared.options.max_in_flight),
+            },
+            Role::Guest => self.fill_pipeline(1),
+        }
+    }
+
+    fn fill_pipeline(&mut self, most: usize) {
         while !self.backlog.is_empty() {
             let idle = self.offers.is_empty();
-            let room = self.offers.len() < self.shared.options.max_in_flight;
-            let ours = self.epoch == self.state.epoch();
-            if !(idle || (room && ours && self.backlog.bytes() >= EAGER_BYTES)) {
+            let room = self.offers.len() < most;
+            if !(idle || (room && self.backlog.bytes() >= EAGER_BYTES)) {
                 break;
             }
-            let entry = self.close_batch();
-            if let Some((entry, batch)) = entry {
+            if let Some((entry, batch)) = self.close_batch() {
                 self.offer(entry, batch);
             }
         }
@@ -139,26 +192,30 @@ impl Writer {
 
     fn close_batch(&mut self) -> Option<(Entry, Batch)> {
         let clock = self.shared.clock.wall();
-        if self.epoch != self.state.epoch() {
-            let batch = Batch { waiters: vec![None], ..Batch::default() };
-            return Some((self.claim(), batch));
-        }
         let mut batch = self.backlog.close_batch(self.shared.options.max_batch_bytes);
         let commands = std::mem::take(&mut batch.commands);
         if commands.is_empty() {
             return None;
         }
-        Some((Entry { epoch: self.epoch, clock, commands, origins: Vec::new() }, batch))
+        let origins = std::mem::take(&mut batch.origins);
+        Some((Entry { epoch: self.state.epoch(), clock, commands, origins }, batch))
+    }
+
+    /// Offers one command of our own in an entry of its own.
+    fn offer_alone(&mut self, command: Command) {
+        let (epoch, clock) = (self.state.epoch(), self.shared.clock.wall());
+        let entry = Entry { epoch, clock, commands: vec![command], origins: Vec::new() };
+        self.offer(entry, Batch { waiters: vec![None], ..Batch::default() });
     }
 
     /// Sends a batch to the next slot.
     fn offer(&mut self, entry: Entry, batch: Batch) {
         let slot = self.next_slot;
         self.next_slot = slot.next();
+        self.publish_next_offer();
         let body = entry.encode();
-        let bytes = body.len() as u64;
         let since = self.shared.clock.monotonic();
-        let mut settle = settle(Arc::clone(&self.journal), slot, body);
+        let mut settle = settle(Arc::clone(&self.journal), slot, body.clone());
         // Polled at once, and not only when we come round: until then nothing has been asked of the journal.
         let settle = match (&mut settle).now_or_never() {
             Some(settled) => futures::future::ready(settled).boxed(),
@@ -166,21 +223,7 @@ impl Writer {
         };
         self.in_flight.push_back(settle);
         let Batch { waiters, load, .. } = batch;
-        self.offers.push_back(Offer { slot, entry, waiters, load, bytes, since });
-    }
-
-    /// The entry that makes us the writer again after somebody else has claimed the journal.
-    fn claim(&mut self) -> Entry {
-        let epoch = Epoch(self.state.epoch().0 + 1);
-        tracing::warn!(held = %self.state.epoch(), %epoch, "another writer has claimed the journal");
-        let member = self.shared.status.lock().member;
-        let commands = vec![Command::Claim { epoch, member }];
-        Entry {
-            epoch: self.state.epoch(),
-            clock: self.shared.clock.wall(),
-            commands,
-            origins: Vec::new(),
-        }
+        self.offers.push_back(Offer { slot, entry, waiters, load, body, since });
     }
 
     fn settled(&mut self, settled: Settled) {
@@ -189,13 +232,13 @@ impl Writer {
         match settled {
             Settled::Won => {
                 // The next batch goes out before this one is applied: the journal never waits for us.
-                if self.epoch == self.state.epoch() {
+                if self.role == Role::Writer {
                     self.take_requests();
                     self.offer_batches();
                 }
                 self.won(offer);
             }
-            Settled::Lost(entry, bytes) => self.lost(offer, &entry, bytes),
+            Settled::Lost(entry, body) => self.lost(offer, &entry, &body),
             Settled::Refused(why) => self.refused(offer, &why),
             Settled::Failed(why) => self.give_up(offer, why),
         }
@@ -204,7 +247,7 @@ impl Writer {
     /// Our batch is durable: apply, publish, reply.
     fn won(&mut self, mut offer: Offer) {
         let append = self.learnt.saturating_sub(offer.since);
-        let outcomes = self.apply(offer.slot, &offer.entry, offer.bytes, Some(append));
+        let outcomes = self.apply(offer.slot, &offer.entry, &offer.body, Some(append));
         assert_eq!(outcomes.len(), offer.entry.commands.len());
         if matches!(outcomes.first(), Some(Outcome { result: Ok(Reply::Void), .. })) {
             // Nothing took effect: the same commands go into a later slot.
@@ -214,9 +257,6 @@ impl Writer {
             self.backlog.settle(offer.load);
             self.take_requests();
             for (waiter, outcome) in offer.waiters.drain(..).zip(outcomes) {
-                if matches!(outcome.result, Ok(Reply::Claim { granted: true })) {
-                    self.became_writer();
-                }
                 if let Some(waiter) = waiter {
                     waiter.note_course(offer.since, self.learnt, &*self.shared.clock);
                     waiter.answer(Ok(outcome));
@@ -232,11 +272,14 @@ impl Writer {
         &mut self,
         slot: Slot,
         entry: &Entry,
-        bytes: u64,
+        body: &Bytes,
         append: Option<Duration>,
     ) -> Vec<Outcome> {
         let position = Position(slot.0);
+        let (bytes, ours) = (body.len() as u64, append.is_some());
+        let epoch = self.state.epoch();
         self.archivist.appended(bytes);
+        self.tell(slot, body);
         if entry.commands.iter().any(is_compaction) {
             self.hub.before_compaction(Arc::clone(&self.shared.published.borrow()));
             self.compacting = Some(self.learnt);
@@ -270,13 +313,16 @@ impl Writer {
             lag: ended.saturating_sub(self.learnt),
             apply: ended.saturating_sub(begun),
         });
+        self.publish_position(ours);
+        self.answer_origins(entry, &outcomes);
+        if epoch != self.state.epoch() {
+            self.epoch_changed(ours);
+        } else if self.role == Role::Claiming && self.replica.is_some() {
+            // Another entry was faster, or the claim did not count: look again before the next.
+            self.role = Role::Follower;
+        }
+        self.leave_if_removed(&entry.commands);
         outcomes
-    }
-
-    fn became_writer(&mut self) {
-        self.epoch = self.state.epoch();
-        // Whoever was the writer meanwhile has renewed leases that we know nothing of.
-        self.shared.leases.restart(self.shared.clock.monotonic());
     }
 
     fn note_leases(&self, commands: &[Command], outcomes: &[Outcome]) {
@@ -289,6 +335,12 @@ impl Writer {
                 (Command::LeaseRevoke { id }, Ok(Reply::LeaseRevoke)) => {
                     self.shared.leases.end(*id);
                     ended = true;
+                }
+                (Command::LeaseRenew { ids }, Ok(Reply::LeaseRenew(_))) => {
+                    let now = self.shared.clock.monotonic();
+                    for id in ids {
+                        self.shared.leases.renew(*id, now);
+                    }
                 }
                 (Command::LeaseRevoke { id }, _) => {
                     self.shared.leases.postpone(*id, self.shared.clock.monotonic());
@@ -303,11 +355,12 @@ impl Writer {
 
     fn pending(&self) -> usize {
         let offered: usize = self.offers.iter().map(|offer| offer.entry.commands.len()).sum();
-        self.backlog.len() + offered
+        let handed_over = self.replica.as_ref().map_or(0, |replica| replica.sent.len());
+        self.backlog.len() + offered + handed_over
     }
 
     /// One step of what compaction has left to do, and what that makes room for.
-    fn maintain(&mut self) {
+    pub(crate) fn maintain(&mut self) {
         if self.state.needs_maintenance() {
             let begun = self.shared.clock.monotonic();
             let more = self.state.maintain(MAINTAIN_STEP);
@@ -328,13 +381,14 @@ impl Writer {
         let mut status = self.shared.status.lock();
         status.observe(&self.state);
         status.pending = self.pending();
+        status.role = self.role;
     }
 
     /// What time brings: leases that are due, clients that have waited too long, alarms to take back.
     fn tick(&mut self) {
         let now = self.shared.clock.monotonic();
         // Only the writer proposes the end of a lease.
-        if self.epoch == self.state.epoch() {
+        if self.role == Role::Writer {
             let due = self.shared.leases.take_due(now);
             self.shared.status.lock().leases_expired += due.len() as u64;
             for id in due {
@@ -351,7 +405,7 @@ impl Writer {
 
     /// Ends the NOSPACE alarm once there is room again.
     fn relieve(&mut self) {
-        if self.state.needs_maintenance() {
+        if self.state.needs_maintenance() || self.role != Role::Writer {
             return;
         }
         if let Some(command) = self.quota.relief(&self.state) {

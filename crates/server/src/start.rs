@@ -99,6 +99,7 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         checkpoints: Some(config.data_dir.join("checkpoints")),
         clock: Arc::new(SystemClock::new()),
         member: MemberId(ids.member_id),
+        replicas: None,
         observer: Arc::<StoreMetrics>::clone(&metrics.store),
         options: engine_options(config),
     };

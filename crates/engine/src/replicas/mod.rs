@@ -5,6 +5,14 @@
 //! that holds it, and a line that breaks costs nothing but time. The network is the server's: it implements
 //! [`Peers`], and hands the writer's end of a line to [`Engine::follow`](crate::Engine::follow).
 
+mod asking;
+mod barrier;
+mod duties;
+mod follow;
+mod join;
+mod mail;
+mod replica;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +23,14 @@ use state::{ClusterVersion, Epoch, LeaseId, MemberId, Position};
 use tokio::sync::mpsc;
 
 use crate::fault::Fault;
+
+pub(crate) use duties::PULSE;
+pub use follow::IDLE;
+pub(crate) use follow::KEPT;
+pub(crate) use join::{has_another_writer, join};
+pub(crate) use mail::{Mail, Question};
+pub use replica::Role;
+pub(crate) use replica::{Replica, SharedReplicas};
 
 /// What makes an engine one of many.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ mod ending;
 mod full;
 mod inbox;
 mod leases;
+mod replicas;
 mod rights;
 mod rivals;
 mod steady;

@@ -59,6 +59,7 @@ impl Node {
             checkpoints,
             clock: Arc::<HandClock>::clone(&clock),
             member: MemberId(1),
+            replicas: None,
             observer: Arc::new(()),
             options,
         };

@@ -79,7 +79,7 @@ impl Services {
         &self,
         context: &Context,
     ) -> Result<pb::LeaseLeasesResponse, Status> {
-        let leases = self.engine.leases();
+        let leases = self.engine.list_leases().await;
         self.may_list_leases(context).await?;
         let leases = leases.into_iter().map(|id| pb::LeaseStatus { id: id.0 }).collect();
         Ok(pb::LeaseLeasesResponse { header: Some(self.header_now()), leases })

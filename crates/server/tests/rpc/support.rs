@@ -134,6 +134,7 @@ async fn services_with(
         checkpoints: None,
         clock: Arc::new(SystemClock::new()),
         member: MemberId(MEMBER),
+        replicas: None,
         observer: Arc::<StoreMetrics>::clone(&metrics.store),
         options,
     };

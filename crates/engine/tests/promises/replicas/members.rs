@@ -1,0 +1,74 @@
+//! Who belongs to the cluster.
+
+use std::sync::Arc;
+
+use journal::MemoryJournal;
+use state::{Command, MemberId, Refusal};
+
+use super::cluster::{Cluster, agree};
+use crate::support::put;
+
+#[tokio::test(start_paused = true)]
+async fn the_founders_find_themselves_and_a_fourth_joins() {
+    let cluster = Cluster::new(Arc::new(MemoryJournal::default()));
+    let [first, second, third] = cluster.three().await;
+    assert_eq!([first.member, second.member, third.member], [1, 2, 3].map(MemberId));
+    let fourth = cluster.start(4).await;
+    fourth.engine.commit(put("from", "the fourth")).await.unwrap();
+    agree(&[&first, &second, &third, &fourth]).await;
+    let known = first.engine.status().cluster;
+    let names: Vec<_> = known.members().values().map(|member| member.name.as_str()).collect();
+    assert_eq!(names.len(), 4);
+    assert!((1..=4).all(|n| names.contains(&format!("replica{n}").as_str())), "{names:?}");
+    assert!(!known.members()[&fourth.member].learner);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_removed_stops_and_is_refused_with_its_old_id() {
+    let cluster = Cluster::new(Arc::new(MemoryJournal::default()));
+    let [first, second, third] = cluster.three().await;
+    let remove = Command::MemberRemove { member: third.member };
+    second.engine.commit(remove.clone()).await.unwrap().result.unwrap();
+    let again = second.engine.commit(remove).await.unwrap();
+    assert_eq!(again.result, Err(Refusal::MemberNotFound));
+    let refused = loop {
+        match third.engine.commit(put("too", "late")).await {
+            Err(fault) => break fault.to_string(),
+            Ok(_) => tokio::task::yield_now().await,
+        }
+    };
+    assert!(refused.contains("stopping") || refused.contains("removed"), "{refused}");
+    agree(&[&first, &second]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_is_removed_is_replaced() {
+    let cluster = Cluster::new(Arc::new(MemoryJournal::default()));
+    let [first, second, third] = cluster.three().await;
+    second.engine.commit(Command::MemberRemove { member: first.member }).await.unwrap();
+    third.engine.commit(put("key", "value")).await.unwrap();
+    assert_ne!(second.engine.status().leader, first.member);
+    agree(&[&second, &third]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_learner_follows_and_never_takes_over() {
+    let cluster = Cluster::new(Arc::new(MemoryJournal::default()));
+    let first = {
+        let cluster = Cluster { founders: 1, ..Cluster::new(Arc::clone(&cluster.journal)) };
+        let cluster = Cluster { network: Arc::clone(&cluster.network), ..cluster };
+        let first = cluster.start(1).await;
+        let peer_urls = vec!["http://replica2:2380".to_owned()];
+        let add = Command::MemberAdd { member: MemberId(2), peer_urls, learner: true };
+        first.engine.commit(add).await.unwrap().result.unwrap();
+        let second = cluster.start(2).await;
+        assert_eq!(second.member, MemberId(2), "it is found by where it is reached");
+        second.engine.commit(put("key", "value")).await.unwrap();
+        assert!(first.engine.hand_over(Some(MemberId(2))).await.is_err());
+        first.kill().await;
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        assert_eq!(second.engine.role(), engine::replicas::Role::Follower);
+        cluster.start(1).await
+    };
+    first.engine.commit(put("key", "again")).await.unwrap();
+}

@@ -1,0 +1,8 @@
+//! Replicas over one journal: whoever is asked, each command takes effect once, everybody agrees, and a
+//! writer that goes, falls silent or is cut off costs a pause and nothing else.
+
+mod cluster;
+mod leases;
+mod members;
+mod reads;
+mod writers;
