@@ -59,8 +59,8 @@ pub struct Status {
 impl Status {
     /// Takes over what the machine says of itself.
     pub(crate) fn observe(&mut self, state: &State) {
-        if let Some(writer) = state.cluster().writer() {
-            self.leader = writer;
+        if !state.cluster().members().is_empty() {
+            self.leader = state.cluster().writer().unwrap_or_default();
         }
         self.applied = state.position();
         self.epoch = state.epoch();

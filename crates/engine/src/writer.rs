@@ -159,6 +159,12 @@ impl Writer {
     /// a small one gains more by waiting for company.
     fn offer_batches(&mut self) {
         let idle = self.offers.is_empty();
+        if self.is_holding_back() {
+            if self.role != Role::Writer {
+                self.fetch();
+            }
+            return;
+        }
         match self.role {
             Role::Follower => self.hand_over_backlog(),
             // Alone, we take the journal back when there is something to write.
@@ -173,7 +179,12 @@ impl Writer {
                 Some(_) => {}
                 None => self.fill_pipeline(self.shared.options.max_in_flight),
             },
-            Role::Guest => self.fill_pipeline(1),
+            Role::Guest => {
+                self.fill_pipeline(1);
+                if self.offers.is_empty() && self.owes_a_sign(self.shared.clock.monotonic()) {
+                    self.offer_nothing();
+                }
+            }
         }
     }
 
@@ -199,6 +210,13 @@ impl Writer {
         }
         let origins = std::mem::take(&mut batch.origins);
         Some((Entry { epoch: self.state.epoch(), clock, commands, origins }, batch))
+    }
+
+    /// Offers an entry without commands.
+    fn offer_nothing(&mut self) {
+        let (epoch, clock) = (self.state.epoch(), self.shared.clock.wall());
+        let entry = Entry { epoch, clock, commands: Vec::new(), origins: Vec::new() };
+        self.offer(entry, Batch::default());
     }
 
     /// Offers one command of our own in an entry of its own.
@@ -317,8 +335,10 @@ impl Writer {
         self.answer_origins(entry, &outcomes);
         if epoch != self.state.epoch() {
             self.epoch_changed(ours);
+        } else if !ours {
+            self.met_another();
         } else if self.role == Role::Claiming && self.replica.is_some() {
-            // Another entry was faster, or the claim did not count: look again before the next.
+            // The claim did not count: we may not be the writer.
             self.role = Role::Follower;
         }
         self.leave_if_removed(&entry.commands);
@@ -377,7 +397,7 @@ impl Writer {
         self.relieve();
     }
 
-    fn observe(&self) {
+    pub(crate) fn observe(&self) {
         let mut status = self.shared.status.lock();
         status.observe(&self.state);
         status.pending = self.pending();
@@ -433,6 +453,10 @@ impl Writer {
 impl Drop for Writer {
     /// Whoever still waits learns that nobody will answer: the senders go with us.
     fn drop(&mut self) {
+        if let Some(replica) = &self.replica {
+            // Those that follow us look for another.
+            *replica.shared.told.lock() = None;
+        }
         self.shared.inbox.close();
         self.take_requests();
     }

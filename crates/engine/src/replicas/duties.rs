@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::follow::{KEPT, Told};
 use super::mail::{Forwarded, Mail, Question};
 use super::replica::{Sent, Way};
-use super::{Answer, Ask, Hello, Line, News, Order, Role};
+use super::{Answer, Ask, Hello, Line, News, Order, Peers, Role};
 use crate::entries::decode;
 use crate::fault::Fault;
 use crate::inbox::{Handed, Load};
@@ -29,8 +29,14 @@ const FETCH_WATCHFUL: Duration = Duration::from_secs(1);
 const ON_ITS_WAY: Duration = Duration::from_millis(10);
 /// Between two calls to a writer that cannot be reached.
 const REDIAL: Duration = Duration::from_millis(50);
+const FIRST_REDIAL: Duration = Duration::from_millis(2);
 /// Batches handed over and not seen in the journal.
 const HANDED_OVER: usize = 4_096;
+/// A writer leaves the journal to outsiders for one pulse in so many, for so long after it last saw a sign of
+/// one; an outsider gives a sign at least so often.
+const YIELD_EVERY: u32 = 10;
+const YIELD_FOR: Duration = Duration::from_secs(10);
+const SIGN_EVERY: Duration = Duration::from_secs(3);
 /// Whoever took the journal is left in peace for so many times the patience.
 const PEACE: u32 = 10;
 
@@ -84,6 +90,7 @@ impl Writer {
         if now.saturating_sub(fetched) >= pause {
             self.fetch();
         }
+        self.consider_yielding(now);
         if matches!(role, Role::Follower | Role::Guest) {
             self.dial(now);
             self.consider_taking_over(now);
@@ -104,11 +111,11 @@ impl Writer {
         };
         let urls = self.state.cluster().peer_urls(writer).unwrap_or_default().to_vec();
         let hello = Hello { member: replica.me, session: replica.session, epoch, applied };
-        let call = replica.settings.peers.call(writer, urls, hello);
+        let peers = std::sync::Arc::clone(&replica.settings.peers);
         let (mail, patience) = (replica.shared.mail.clone(), replica.settings.patience);
         replica.way = Way::Calling;
         tokio::spawn(async move {
-            let line = tokio::time::timeout(patience, call).await;
+            let line = tokio::time::timeout(patience, persist(&*peers, writer, &urls, hello)).await;
             let line = line.unwrap_or_else(|_| Err("no answer in time".to_owned()));
             drop(mail.send(Mail::Called(epoch, line)).await);
         });
@@ -215,6 +222,7 @@ impl Writer {
         let Some(replica) = &mut self.replica else { return };
         replica.fetching = false;
         replica.fetched = now;
+        replica.overtaken = false;
         match found {
             Ok(records) => {
                 records.iter().for_each(|record| self.take_entry(record.slot, &record.body));
@@ -370,11 +378,13 @@ impl Writer {
     }
 
     fn follower(&mut self, member: MemberId, comes: bool) {
+        let now = self.shared.clock.monotonic();
         let Some(replica) = &mut self.replica else { return };
         let lines = replica.followers.entry(member).or_default();
         *lines = if comes { *lines + 1 } else { lines.saturating_sub(1) };
         if *lines == 0 {
             replica.followers.remove(&member);
+            replica.outsider = Some(now);
         }
     }
 
@@ -465,6 +475,56 @@ impl Writer {
         }
     }
 
+    /// Whether to leave the journal to a member that cannot reach us, for one pulse. It has to win a slot
+    /// against us, and that takes it longer than us.
+    fn consider_yielding(&mut self, now: Duration) {
+        let role = self.role;
+        let Some(replica) = &mut self.replica else { return };
+        replica.pulses = replica.pulses.wrapping_add(1);
+        let recent = |moment: Duration| now.saturating_sub(moment) < YIELD_FOR;
+        let wanted = role == Role::Writer
+            && replica.pulses.is_multiple_of(YIELD_EVERY)
+            && replica.outsider.is_some_and(recent);
+        replica.yielding = wanted && {
+            let members = self.state.cluster().members().iter();
+            let started = members.filter(|(_, member)| member.version.is_some());
+            started
+                .map(|(id, _)| id)
+                .any(|id| *id != replica.me && !replica.followers.contains_key(id))
+        };
+    }
+
+    /// Whether nothing is to be offered just now.
+    pub(crate) fn is_holding_back(&self) -> bool {
+        self.replica.as_ref().is_some_and(|replica| match self.role {
+            Role::Writer => replica.yielding,
+            Role::Guest | Role::Claiming => replica.overtaken,
+            Role::Follower => false,
+        })
+    }
+
+    /// Another's entry took effect, in a slot that we had in mind or not.
+    pub(crate) fn met_another(&mut self) {
+        let now = self.shared.clock.monotonic();
+        let role = self.role;
+        let Some(replica) = &mut self.replica else { return };
+        match role {
+            Role::Writer => replica.outsider = Some(now),
+            Role::Guest | Role::Claiming => replica.overtaken = true,
+            Role::Follower => {}
+        }
+    }
+
+    /// Whether an outsider has been quiet for so long that the writer may forget it.
+    pub(crate) fn owes_a_sign(&mut self, now: Duration) -> bool {
+        let Some(replica) = &mut self.replica else { return false };
+        let quiet = replica.outsider.is_none_or(|sign| now.saturating_sub(sign) >= SIGN_EVERY);
+        if quiet {
+            replica.outsider = Some(now);
+        }
+        quiet
+    }
+
     /// Whether another writer is needed, and whether it is to be us.
     fn consider_taking_over(&mut self, now: Duration) {
         let Some(replica) = &self.replica else { return };
@@ -488,6 +548,7 @@ impl Writer {
                 tracing::warn!("the writer cannot be reached but is at work: appending beside it");
                 // What was handed over stays so: in this epoch it may still take effect.
                 self.role = Role::Guest;
+                self.observe();
             }
             return;
         }
@@ -512,6 +573,7 @@ impl Writer {
         replica.at_work = None;
         replica.broken = None;
         replica.accepted.clear();
+        (replica.overtaken, replica.yielding, replica.outsider) = (false, false, Some(now));
         replica.hang_up(now);
         let writer = self.state.cluster().writer();
         if let Some((to, reply)) = replica.handing.take() {
@@ -536,6 +598,7 @@ impl Writer {
         // Nothing of it can take effect any more in the epoch it was handed over in.
         self.take_back_sent();
         self.ask_parked();
+        self.observe();
     }
 
     /// A member that is taken out of the cluster ends.
@@ -602,6 +665,23 @@ impl Writer {
         if let Some(replica) = &self.replica {
             replica.shared.next_offer.store(self.next_slot.0, Ordering::Release);
         }
+    }
+}
+
+/// Calls a few times in quick succession: whoever was just made the writer may not know it yet.
+async fn persist(
+    peers: &dyn Peers,
+    writer: MemberId,
+    urls: &[String],
+    hello: Hello,
+) -> Result<Line, String> {
+    let mut pause = FIRST_REDIAL;
+    loop {
+        match peers.call(writer, urls.to_vec(), hello).await {
+            Err(_) if pause < REDIAL => tokio::time::sleep(pause).await,
+            done => return done,
+        }
+        pause *= 2;
     }
 }
 

@@ -146,6 +146,13 @@ pub(crate) struct Replica {
     pub(crate) broken: Option<(Duration, u32)>,
     /// When another took the journal from us, or we from another.
     pub(crate) changed: Option<Duration>,
+    /// Somebody else's entry stood where we offered: the journal is read before we offer again.
+    pub(crate) overtaken: bool,
+    /// As the writer: when there was last a sign of a member that reaches the journal and not us.
+    pub(crate) outsider: Option<Duration>,
+    /// As the writer: we offer nothing, so that an outsider may.
+    pub(crate) yielding: bool,
+    pub(crate) pulses: u32,
     pub(crate) fetching: bool,
     pub(crate) fetched: Duration,
     /// Readers wait for this.
@@ -185,6 +192,10 @@ impl Replica {
             at_work: None,
             broken: None,
             changed: None,
+            overtaken: false,
+            outsider: None,
+            yielding: false,
+            pulses: 0,
             fetching: false,
             fetched: now,
             wanted: Position::default(),

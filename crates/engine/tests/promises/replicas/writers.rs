@@ -115,8 +115,9 @@ async fn the_journal_is_handed_over_without_a_pause() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let began = Instant::now();
         assert_eq!(from.engine.hand_over(Some(MemberId(to))).await, Ok(MemberId(to)));
+        let handed = began.elapsed();
         from.engine.commit(put("handed", "over")).await.unwrap();
-        assert!(began.elapsed() < Duration::from_millis(50), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_millis(50), "{to} {handed:?} {:?}", began.elapsed());
     }
     finish(all.into_iter().flatten().collect()).await;
     assert_eq!(writer(&[&first, &second, &third]).await, MemberId(1));
