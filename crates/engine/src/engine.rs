@@ -61,7 +61,8 @@ impl Engine {
     pub async fn open(parts: Parts) -> Result<(Self, Tasks), OpenError> {
         let Parts { journal, checkpoints, clock, member, replicas, observer, options } = parts;
         let began = clock.monotonic();
-        let found = recover::recover(&*journal, checkpoints.as_deref()).await?;
+        let objects = replicas.as_ref().map(|replicas| Arc::clone(&replicas.objects));
+        let found = recover::recover(&*journal, checkpoints.as_deref(), objects.as_deref()).await?;
         let mut state = found.state;
         let member = match &replicas {
             None => member,
@@ -97,6 +98,7 @@ impl Engine {
         let archivist = Archivist::new(
             checkpoints,
             Arc::clone(&journal),
+            objects,
             options.checkpoint_after,
             found.checkpoint,
             found.tail_bytes,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use journal::{Journal, JournalError, Slot};
+use journal::{Journal, JournalError, Objects, Slot};
 use state::{Command, Entry, Epoch, MemberId, Position, Reply, State};
 
 use crate::archive::{self, Written};
@@ -31,6 +31,7 @@ pub(crate) struct Recovered {
 pub(crate) async fn recover(
     journal: &dyn Journal,
     folder: Option<&Path>,
+    objects: Option<&dyn Objects>,
 ) -> Result<Recovered, OpenError> {
     loop {
         let (state, checkpoint) = from_checkpoint(folder)?;
@@ -38,6 +39,9 @@ pub(crate) async fn recover(
         match replay(journal, state, checkpoint).await {
             // A newer checkpoint was written meanwhile, and the journal trimmed behind that.
             Err(OpenError::Journal(JournalError::Trimmed { .. })) if overtaken(folder, begun) => {}
+            Err(OpenError::Journal(JournalError::Trimmed { .. }))
+                if let (Some(objects), Some(folder)) = (objects, folder)
+                    && archive::fetch(objects, folder, begun).await? => {}
             done => return done,
         }
     }

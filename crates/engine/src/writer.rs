@@ -282,7 +282,8 @@ impl Writer {
             }
         }
         self.maintain();
-        self.archivist.consider(&self.state, self.shared.clock.monotonic());
+        let is_writer = self.role == Role::Writer;
+        self.archivist.consider(&self.state, self.shared.clock.monotonic(), is_writer);
     }
 
     /// Takes an entry that is durable, ours or another's, and shows what came of it.
@@ -342,6 +343,7 @@ impl Writer {
             self.role = Role::Follower;
         }
         self.leave_if_removed(&entry.commands);
+        self.note_digests(&entry.commands);
         outcomes
     }
 
@@ -419,7 +421,7 @@ impl Writer {
         self.offers.iter_mut().for_each(|offer| offer.expire(now, patience));
         self.backlog.expire(now, patience);
         self.relieve();
-        self.archivist.consider(&self.state, now);
+        self.archivist.consider(&self.state, now, self.role == Role::Writer);
         self.observe();
     }
 

@@ -15,7 +15,7 @@ use state::{Image, ImageLoader, KeyHash, Position, State};
 use crate::fault::OpenError;
 
 const MAGIC: [u8; 8] = *b"MRDNCKP1";
-const SUFFIX: &str = ".checkpoint";
+pub(super) const SUFFIX: &str = ".checkpoint";
 const UNFINISHED: &str = ".unfinished";
 /// Written between two syncs, so that the page cache never holds a burst that stalls the journal.
 const SYNC_EVERY: usize = 4 << 20;

@@ -4,16 +4,18 @@
 //! it its name, and only then trim the journal behind it.
 
 mod checkpoint;
+mod shared;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use journal::{Journal, Slot};
+use journal::{Journal, Objects, Slot};
 use state::{Image, Position, State, Timestamp};
 use tokio::sync::oneshot;
 
 pub(crate) use checkpoint::{newest, position_of, read, write_at_once};
+pub(crate) use shared::fetch;
 
 /// After a failure the next attempt waits so long.
 const RETRY: Duration = Duration::from_secs(30);
@@ -36,6 +38,8 @@ pub(crate) struct Written {
 pub(crate) struct Archivist {
     folder: Option<PathBuf>,
     journal: Arc<dyn Journal>,
+    /// Where replicas share checkpoints; without, the journal is ours alone.
+    objects: Option<Arc<dyn Objects>>,
     /// Journal bytes after which a checkpoint is due, at the least.
     after: u64,
     /// Journal bytes since the newest checkpoint, or the one under way.
@@ -53,6 +57,7 @@ impl Archivist {
     pub(crate) fn new(
         folder: Option<PathBuf>,
         journal: Arc<dyn Journal>,
+        objects: Option<Arc<dyn Objects>>,
         after: u64,
         last: Written,
         since_last: u64,
@@ -60,6 +65,7 @@ impl Archivist {
         Self {
             folder,
             journal,
+            objects,
             after,
             since_last,
             before_job: 0,
@@ -77,8 +83,8 @@ impl Archivist {
 
     /// Starts a checkpoint if one is due: when the journal has grown by as much as the last one took, so
     /// that writing checkpoints costs no more than writing the journal, nor replaying the tail more than
-    /// reading the checkpoint.
-    pub(crate) fn consider(&mut self, state: &State, now: Duration) {
+    /// reading the checkpoint. Of replicas the writer shares it and trims the journal.
+    pub(crate) fn consider(&mut self, state: &State, now: Duration, is_writer: bool) {
         if self.job.is_some() || self.folder.is_none() {
             return;
         }
@@ -88,18 +94,19 @@ impl Archivist {
         let due = self.since_last >= self.after.max(self.last.bytes);
         let patient = self.not_before.is_none_or(|moment| now >= moment);
         if due && patient && state.position() > self.last.position {
-            self.begin(state);
+            self.begin(state, is_writer);
         }
     }
 
-    fn begin(&mut self, state: &State) {
+    fn begin(&mut self, state: &State, is_writer: bool) {
         let Some(folder) = self.folder.clone() else { return };
         let (done, job) = oneshot::channel();
         let image = state.image();
         let journal = Arc::clone(&self.journal);
         self.before_job = std::mem::take(&mut self.since_last);
         self.job = Some(job);
-        let work = move || drop(done.send(checkpoint_and_trim(&folder, &image, &*journal)));
+        let keep = Keep::of(self.objects.clone(), is_writer);
+        let work = move || drop(done.send(checkpoint_and_trim(&folder, &image, &*journal, keep)));
         // If there is no thread to be had, `done` goes with `work`, and the job has failed.
         if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(work) {
             tracing::error!(%error, "cannot start a thread for the checkpoint");
@@ -137,17 +144,49 @@ impl Archivist {
     }
 }
 
+/// Who a checkpoint is for.
+enum Keep {
+    /// Us: the journal is trimmed behind it.
+    Alone,
+    /// All replicas: kept where they find it, and the journal trimmed.
+    Shared(Arc<dyn Objects>),
+    /// Our next start; another one trims.
+    Local,
+}
+
+impl Keep {
+    fn of(objects: Option<Arc<dyn Objects>>, is_writer: bool) -> Self {
+        match objects {
+            None => Self::Alone,
+            Some(objects) if is_writer => Self::Shared(objects),
+            Some(_) => Self::Local,
+        }
+    }
+}
+
 fn checkpoint_and_trim(
     folder: &Path,
     image: &Image,
     journal: &dyn Journal,
+    keep: Keep,
 ) -> Result<Written, String> {
     let position = image.position();
     let begun = Instant::now();
     let (bytes, sync) = checkpoint::write(folder, image).map_err(|error| error.to_string())?;
     let took = begun.elapsed();
     // What cannot be removed now is removed after the next checkpoint.
-    trim_behind(folder, position, journal)?;
+    match keep {
+        Keep::Alone => trim_behind(folder, position, journal)?,
+        Keep::Shared(objects) => {
+            let path = newest(folder).map_err(|error| error.to_string())?;
+            let path = path.filter(|path| position_of(path) == Some(position));
+            let path = path.ok_or("the checkpoint is not there")?;
+            if let Err(error) = shared::share(&path, position, journal, &*objects) {
+                tracing::warn!(error, "the checkpoint could not be shared; the next one will be");
+            }
+        }
+        Keep::Local => {}
+    }
     if let Err(error) = checkpoint::forget_before(folder, position) {
         tracing::warn!(%error, "cannot remove older checkpoints");
     }

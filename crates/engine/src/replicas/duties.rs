@@ -52,6 +52,8 @@ impl Writer {
             Mail::Follower(member, comes) => self.follower(member, comes),
             Mail::Forwarded(forwarded) => self.forwarded(forwarded),
             Mail::Ask(question) => self.question(question),
+            Mail::Digested(position, digest) => self.digested(position, digest),
+            Mail::Diverged(why) => self.stop_for(why),
             Mail::HandOver(to, reply) => self.hand_over(to, reply),
         }
     }
@@ -91,6 +93,7 @@ impl Writer {
             self.fetch();
         }
         self.consider_yielding(now);
+        self.consider_digest(now);
         if matches!(role, Role::Follower | Role::Guest) {
             self.dial(now);
             self.consider_taking_over(now);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use journal::{JournalError, Record};
-use state::{Command, Epoch, MemberId, Position};
+use state::{Command, Digest, Epoch, MemberId, Position};
 use tokio::sync::oneshot;
 
 use super::{Answer, Ask, Line, News};
@@ -31,6 +31,10 @@ pub(crate) enum Mail {
     Forwarded(Forwarded),
     /// Only the writer knows.
     Ask(Question),
+    /// What our own state came to at a place.
+    Digested(Position, Digest),
+    /// Our state is not the others': why we end.
+    Diverged(String),
     /// Let another be the writer.
     HandOver(Option<MemberId>, oneshot::Sender<Result<MemberId, Fault>>),
 }

@@ -7,6 +7,7 @@
 
 mod asking;
 mod barrier;
+mod digests;
 mod duties;
 mod follow;
 mod join;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use journal::Slot;
+use journal::{Objects, Slot};
 use state::{ClusterVersion, Epoch, LeaseId, MemberId, Position};
 use tokio::sync::mpsc;
 
@@ -37,11 +38,15 @@ pub(crate) use replica::{Replica, SharedReplicas};
 pub struct Replicas {
     /// How the others are reached.
     pub peers: Arc<dyn Peers>,
+    /// Where checkpoints are shared.
+    pub objects: Arc<dyn Objects>,
     /// What this replica says of itself.
     pub myself: Myself,
     /// The members of a cluster that is to be made if the journal is empty, with their peer URLs; this
     /// replica is one of them.
     pub founders: Vec<(MemberId, Vec<String>)>,
+    /// How often the replicas hold their states against one another.
+    pub digest_every: Duration,
     /// After so long without word from the writer another one is made (etcd: `--election-timeout`).
     pub patience: Duration,
 }

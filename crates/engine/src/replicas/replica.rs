@@ -11,6 +11,7 @@ use state::{Command, MemberId, Position};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::barrier::Barrier;
+use super::digests::Digests;
 use super::follow::Told;
 use super::mail::{Mail, Question, WAITING};
 use super::{Order, Replicas};
@@ -153,6 +154,7 @@ pub(crate) struct Replica {
     /// As the writer: we offer nothing, so that an outsider may.
     pub(crate) yielding: bool,
     pub(crate) pulses: u32,
+    pub(crate) digests: Digests,
     pub(crate) fetching: bool,
     pub(crate) fetched: Duration,
     /// Readers wait for this.
@@ -196,6 +198,7 @@ impl Replica {
             outsider: None,
             yielding: false,
             pulses: 0,
+            digests: Digests::default(),
             fetching: false,
             fetched: now,
             wanted: Position::default(),

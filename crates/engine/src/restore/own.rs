@@ -36,7 +36,7 @@ pub fn is_directory_of_ours(dir: &Path) -> bool {
 pub async fn directory(dir: &Path) -> Result<State, Unusable> {
     let opened = FileJournal::open(dir, FileOptions::default());
     let (journal, _) = opened.map_err(|error| Unusable(error.to_string()))?;
-    let recovered = recover::recover(&journal, Some(&dir.join(CHECKPOINTS))).await?;
+    let recovered = recover::recover(&journal, Some(&dir.join(CHECKPOINTS)), None).await?;
     let mut state = recovered.state;
     state.begin_anew();
     Ok(state)

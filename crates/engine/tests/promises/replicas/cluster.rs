@@ -1,6 +1,7 @@
 //! Three replicas in one process, with lines that a test can cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use engine::replicas::{Hello, Line, Myself, Peers, Replicas, Role};
 use engine::{Clock, Engine, OpenError, Options, Parts};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use journal::Journal;
+use journal::{Journal, MemoryObjects};
 use parking_lot::Mutex;
 use state::{ClusterVersion, Digest, MemberId, Position, Timestamp};
 use tokio::sync::{mpsc, watch};
@@ -131,19 +132,32 @@ pub(crate) struct Cluster {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) options: Options,
     pub(crate) founders: u64,
+    pub(crate) objects: MemoryObjects,
+    /// Where each keeps its checkpoints, if any.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Cluster {
     pub(crate) fn new(journal: Arc<dyn Journal>) -> Self {
         let (network, options) = (Arc::default(), Options::default());
-        Self { network, journal, options, founders: 3 }
+        let objects = MemoryObjects::default();
+        Self { network, journal, options, founders: 3, objects, folder: None }
     }
 
     pub(crate) async fn try_start(&self, n: u64) -> Result<Replica, OpenError> {
+        self.try_start_on(Arc::clone(&self.journal), n).await
+    }
+
+    pub(crate) async fn try_start_on(
+        &self,
+        journal: Arc<dyn Journal>,
+        n: u64,
+    ) -> Result<Replica, OpenError> {
         let url = |n: u64| vec![format!("http://replica{n}:2380")];
         let caller = Caller { me: MemberId(n), network: Arc::clone(&self.network) };
         let replicas = Replicas {
             peers: Arc::new(caller),
+            objects: Arc::new(self.objects.clone()),
             myself: Myself {
                 member: None,
                 name: format!("replica{n}"),
@@ -152,11 +166,12 @@ impl Cluster {
                 version: ClusterVersion { major: 3, minor: 7 },
             },
             founders: (1..=self.founders).map(|n| (MemberId(n), url(n))).collect(),
+            digest_every: Duration::from_secs(60),
             patience: Duration::from_secs(1),
         };
         let parts = Parts {
-            journal: Arc::clone(&self.journal),
-            checkpoints: None,
+            journal,
+            checkpoints: self.folder.as_ref().map(|folder| folder.join(n.to_string())),
             clock: Arc::new(TestClock(Instant::now())),
             member: MemberId(n),
             replicas: Some(replicas),

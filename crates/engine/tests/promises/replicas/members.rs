@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::MemoryJournal;
+use journal::{MemoryJournal, Objects};
 use state::{Command, MemberId, Refusal};
 
 use super::cluster::{Cluster, agree};
@@ -49,6 +49,40 @@ async fn a_writer_that_is_removed_is_replaced() {
     third.engine.commit(put("key", "value")).await.unwrap();
     assert_ne!(second.engine.status().leader, first.member);
     agree(&[&second, &third]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn who_comes_late_begins_from_a_checkpoint_that_is_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(Arc::new(MemoryJournal::default()));
+    cluster.folder = Some(folder.path().to_owned());
+    cluster.options.checkpoint_after = 20_000;
+    let [first, second, third] = cluster.three().await;
+    let trimmed = async |before: u64| {
+        loop {
+            let there = cluster.journal.read(journal::Slot(before), 1).await;
+            if matches!(there, Err(journal::JournalError::Trimmed { .. })) {
+                return;
+            }
+            second.engine.commit(put("key", &"v".repeat(1_000))).await.unwrap();
+        }
+    };
+    trimmed(1).await;
+    let fourth = cluster.start(4).await;
+    agree(&[&first, &second, &third, &fourth]).await;
+    // One that was away, and one that has lost its disk.
+    let away = third.member;
+    third.stop().await;
+    let stood = second.engine.status().applied.0;
+    trimmed(stood + 1).await;
+    let third = cluster.start(3).await;
+    assert_eq!(third.member, away);
+    fourth.stop().await;
+    std::fs::remove_dir_all(folder.path().join("4")).unwrap();
+    let fourth = cluster.start(4).await;
+    agree(&[&first, &second, &third, &fourth]).await;
+    let kept = cluster.objects.list().await.unwrap().len();
+    assert!((1..=2).contains(&kept), "{kept} are kept");
 }
 
 #[tokio::test(start_paused = true)]

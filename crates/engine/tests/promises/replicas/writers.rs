@@ -117,7 +117,11 @@ async fn the_journal_is_handed_over_without_a_pause() {
         assert_eq!(from.engine.hand_over(Some(MemberId(to))).await, Ok(MemberId(to)));
         let handed = began.elapsed();
         from.engine.commit(put("handed", "over")).await.unwrap();
-        assert!(began.elapsed() < Duration::from_millis(50), "{to} {handed:?} {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_millis(50),
+            "{to} {handed:?} {:?}",
+            began.elapsed()
+        );
     }
     finish(all.into_iter().flatten().collect()).await;
     assert_eq!(writer(&[&first, &second, &third]).await, MemberId(1));
