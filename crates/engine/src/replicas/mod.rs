@@ -11,8 +11,12 @@ mod digests;
 mod duties;
 mod follow;
 mod join;
+mod line;
 mod mail;
+mod outsiders;
+mod reading;
 mod replica;
+mod takeover;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,65 @@
+//! Outsiders: a replica that reaches the journal and not the writer appends beside it, slot by slot. It needs
+//! longer than the writer for each, so the writer leaves the journal alone now and then while there is one.
+
+use std::time::Duration;
+
+use super::Role;
+use crate::writer::Writer;
+
+/// A writer leaves the journal to outsiders for one pulse in so many, for so long after it last saw a sign of
+/// one; an outsider gives a sign at least so often.
+const YIELD_EVERY: u32 = 10;
+const YIELD_FOR: Duration = Duration::from_secs(10);
+const SIGN_EVERY: Duration = Duration::from_secs(3);
+
+impl Writer {
+    /// Whether to leave the journal to a member that cannot reach us, for one pulse. It has to win a slot
+    /// against us, and that takes it longer than us.
+    pub(super) fn consider_yielding(&mut self, now: Duration) {
+        let role = self.role;
+        let Some(replica) = &mut self.replica else { return };
+        replica.pulses = replica.pulses.wrapping_add(1);
+        let recent = |moment: Duration| now.saturating_sub(moment) < YIELD_FOR;
+        let wanted = role == Role::Writer
+            && replica.pulses.is_multiple_of(YIELD_EVERY)
+            && replica.outsider.is_some_and(recent);
+        replica.yielding = wanted && {
+            let members = self.state.cluster().members().iter();
+            let started = members.filter(|(_, member)| member.version.is_some());
+            started
+                .map(|(id, _)| id)
+                .any(|id| *id != replica.me && !replica.followers.contains_key(id))
+        };
+    }
+
+    /// Whether nothing is to be offered just now.
+    pub(crate) fn is_holding_back(&self) -> bool {
+        self.replica.as_ref().is_some_and(|replica| match self.role {
+            Role::Writer => replica.yielding,
+            Role::Guest | Role::Claiming => replica.overtaken,
+            Role::Follower => false,
+        })
+    }
+
+    /// Another's entry took effect, in a slot that we had in mind or not.
+    pub(crate) fn met_another(&mut self) {
+        let now = self.shared.clock.monotonic();
+        let role = self.role;
+        let Some(replica) = &mut self.replica else { return };
+        match role {
+            Role::Writer => replica.outsider = Some(now),
+            Role::Guest | Role::Claiming => replica.overtaken = true,
+            Role::Follower => {}
+        }
+    }
+
+    /// Whether an outsider has been quiet for so long that the writer may forget it.
+    pub(crate) fn owes_a_sign(&mut self, now: Duration) -> bool {
+        let Some(replica) = &mut self.replica else { return false };
+        let quiet = replica.outsider.is_none_or(|sign| now.saturating_sub(sign) >= SIGN_EVERY);
+        if quiet {
+            replica.outsider = Some(now);
+        }
+        quiet
+    }
+}

@@ -1,0 +1,145 @@
+//! Who writes: taking over from a writer that is not heard of, handing over, and what a new epoch means.
+
+use std::time::Duration;
+
+use state::{Command, Epoch, MemberId};
+use tokio::sync::{broadcast, oneshot};
+
+use super::Role;
+use super::follow::KEPT;
+use crate::fault::Fault;
+use crate::writer::Writer;
+
+/// Whoever took the journal is left in peace for so many times the patience.
+const PEACE: u32 = 10;
+
+impl Writer {
+    /// Whether another writer is needed, and whether it is to be us.
+    pub(super) fn consider_taking_over(&mut self, now: Duration) {
+        let Some(replica) = &self.replica else { return };
+        let voters = self.state.cluster().members().iter().filter(|(_, member)| !member.learner);
+        let Some(rank) = voters.map(|(id, _)| *id).position(|id| id == replica.me) else { return };
+        let patience = replica.settings.patience;
+        // One after the other, so that two do not claim at once.
+        let turn = patience / 10 * u32::try_from(rank).unwrap_or(u32::MAX).min(10);
+        let silent = now.saturating_sub(replica.heard) >= patience.saturating_add(turn);
+        let refused = replica.broken.is_some_and(|(since, calls)| {
+            calls >= 2 && now.saturating_sub(since) >= (patience / 5).saturating_add(turn)
+        });
+        if !silent && !refused {
+            return;
+        }
+        let alive = |moment: Duration| now.saturating_sub(moment) < 2 * patience;
+        let at_work = replica.at_work.is_some_and(alive);
+        let recent = |moment: Duration| now.saturating_sub(moment) < PEACE * patience;
+        if at_work && replica.changed.is_some_and(recent) {
+            if self.role != Role::Guest {
+                tracing::warn!("the writer cannot be reached but is at work: appending beside it");
+                // What was handed over stays so: in this epoch it may still take effect.
+                self.role = Role::Guest;
+                self.observe();
+            }
+            return;
+        }
+        tracing::warn!(epoch = %self.state.epoch(), silent, "the writer is not heard of, taking over");
+        self.role = Role::Claiming;
+    }
+
+    /// Another epoch began with the entry that was just applied.
+    pub(crate) fn epoch_changed(&mut self, ours: bool) {
+        let epoch = self.state.epoch();
+        let now = self.shared.clock.monotonic();
+        let Some(replica) = &mut self.replica else {
+            self.role = if ours { Role::Writer } else { Role::Claiming };
+            if ours {
+                self.shared.leases.restart(now);
+            }
+            return;
+        };
+        let was_writer = self.role == Role::Writer;
+        replica.changed = Some(now);
+        replica.heard = now;
+        replica.at_work = None;
+        replica.broken = None;
+        replica.accepted.clear();
+        (replica.overtaken, replica.yielding, replica.outsider) = (false, false, Some(now));
+        replica.hang_up(now);
+        let writer = self.state.cluster().writer();
+        if let Some((to, reply)) = replica.handing.take() {
+            let handed = writer == Some(to);
+            let failed = || Fault::Unavailable("another replica took over".to_owned());
+            drop(reply.send(if handed { Ok(to) } else { Err(failed()) }));
+        }
+        if writer == Some(replica.me) {
+            tracing::info!(%epoch, "this replica is the writer");
+            self.role = Role::Writer;
+            *replica.shared.told.lock() = Some(broadcast::channel(KEPT).0);
+            self.shared.leases.restart(now);
+        } else {
+            tracing::info!(%epoch, was_writer, "another replica is the writer");
+            self.role = Role::Follower;
+            *replica.shared.told.lock() = None;
+            replica.followers.clear();
+            let own = self.backlog.keep_waited();
+            self.dropped(&own);
+            self.dial(now);
+        }
+        // Nothing of it can take effect any more in the epoch it was handed over in.
+        self.take_back_sent();
+        self.ask_parked();
+        self.observe();
+    }
+
+    /// A member that is taken out of the cluster ends.
+    pub(crate) fn leave_if_removed(&mut self, commands: &[Command]) {
+        let Some(replica) = &self.replica else { return };
+        let me = replica.me;
+        let named = |command: &Command| matches!(command.bare(), Command::MemberRemove { member } if *member == me);
+        if commands.iter().any(named) && self.state.cluster().is_removed(me) {
+            self.stop_for(format!("member {:016x} was removed from the cluster", me.0));
+        }
+    }
+
+    pub(super) fn take_back_sent(&mut self) {
+        let Some(replica) = &mut self.replica else { return };
+        for sent in std::mem::take(&mut replica.sent).into_values() {
+            if let Some(waiter) = sent.waiter {
+                self.backlog.taken_back(sent.command, waiter);
+            }
+        }
+    }
+
+    pub(super) fn hand_over(
+        &mut self,
+        to: Option<MemberId>,
+        reply: oneshot::Sender<Result<MemberId, Fault>>,
+    ) {
+        let refuse = |why: &str| Err(Fault::Unavailable(why.to_owned()));
+        let Some(replica) = &mut self.replica else { return };
+        if self.role != Role::Writer {
+            drop(reply.send(refuse("this replica is not the writer")));
+            return;
+        }
+        if to == Some(replica.me) {
+            drop(reply.send(Ok(replica.me)));
+            return;
+        }
+        let members = self.state.cluster().members();
+        let fit = |id: &MemberId| members.get(id).is_some_and(|member| !member.learner);
+        let mut present = replica.followers.keys().copied().filter(fit);
+        let target = present.find(|id| to.is_none_or(|to| *id == to));
+        match target {
+            None => drop(reply.send(refuse("no such replica follows"))),
+            Some(_) if replica.handing.is_some() => {
+                drop(reply.send(refuse("the journal is being handed over already")));
+            }
+            Some(target) => replica.handing = Some((target, reply)),
+        }
+    }
+
+    /// The claim that makes another the writer, once nothing of ours is on its way.
+    pub(crate) fn handing_claim(&self) -> Option<Command> {
+        let (to, _) = self.replica.as_ref()?.handing.as_ref()?;
+        Some(Command::Claim { epoch: Epoch(self.state.epoch().0 + 1), member: *to })
+    }
+}
