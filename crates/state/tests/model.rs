@@ -75,10 +75,23 @@ fn agree(state: &State, naive: &Naive) {
     }
     assert!(state.lease(LeaseId(99)).is_none());
     assert_eq!(state.cluster().downgrade(), naive.downgrade);
-    for member in (0..3).map(MemberId) {
-        let urls = naive.peer_urls.get(&member).map(Vec::as_slice);
-        assert_eq!(state.cluster().peer_urls(member), urls);
+    members_agree(state, naive);
+}
+
+fn members_agree(state: &State, naive: &Naive) {
+    let cluster = state.cluster();
+    for id in (0..6).map(MemberId) {
+        let listed = naive.member(id);
+        assert_eq!(cluster.members().get(&id), listed);
+        let urls = listed.map(|member| &member.peer_urls).or_else(|| naive.peer_urls.get(&id));
+        assert_eq!(cluster.peer_urls(id), urls.map(Vec::as_slice));
+        assert_eq!(cluster.is_removed(id), naive.removed.contains(&id));
     }
+    assert_eq!(cluster.members().len(), naive.members.len());
+    assert_eq!(cluster.removed().len(), naive.removed.len());
+    let writer = naive.writer.filter(|writer| naive.member(*writer).is_some());
+    assert_eq!(cluster.writer(), writer);
+    assert_eq!(cluster.version(), naive.version);
 }
 
 /// Each revision above the compacted one is there, with each change of it, in order.

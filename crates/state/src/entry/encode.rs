@@ -86,7 +86,7 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
         }
         Command::Downgrade { to } => {
             out.put_u8(tag::DOWNGRADE);
-            cluster::put_downgrade(out, *to);
+            cluster::put_version_or_none(out, *to);
         }
     }
 }
