@@ -7,8 +7,8 @@ use naive::Naive;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use state::{
-    Command, Entry, Epoch, ImageLoader, LeaseId, MemberId, Position, RangeQuery, Reply, Revision,
-    State, Timestamp, check,
+    Command, Entry, Epoch, ImageLoader, LeaseId, Member, MemberId, Position, RangeQuery, Reply,
+    Revision, State, Timestamp, check,
 };
 
 /// What happens to the machine.
@@ -181,6 +181,26 @@ proptest! {
             prop_assert!(revisions.iter().all(|revision| grown.contains(revision)));
             let readable = grown.iter().filter(|revision| **revision > view.compact_revision().0);
             prop_assert!(readable.clone().all(|revision| revisions.contains(revision)));
+        }
+    }
+
+    /// But for a downgrade, which is how it is told: one that was begun names what it fell to.
+    #[test]
+    fn the_version_never_falls_without_a_downgrade(steps in steps()) {
+        let mut state = State::new();
+        for step in &steps {
+            let Step::Apply { commands, .. } = step else { continue };
+            for command in commands {
+                let before = state.cluster().version();
+                state.apply(next(&state), &entry(state.epoch(), (&[command.clone()], 0, false)));
+                let (cluster, after) = (state.cluster(), state.cluster().version());
+                let begun = matches!(command, Command::Downgrade { to: Some(_) });
+                prop_assert!(after >= before || (begun && after == cluster.downgrade()));
+                let started = |member: &&Member| member.version.is_some();
+                let mut started = cluster.members().values().filter(started);
+                let understood = after.is_none() || started.all(|member| member.version >= after);
+                prop_assert!(understood, "{cluster:?}");
+            }
         }
     }
 
