@@ -27,8 +27,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             epoch: Epoch(epoch),
             member,
         }),
-        1 => option::of(version()).prop_map(|to| Command::Downgrade { to }),
-        6 => members(),
+        8 => members(),
         1 => vec(lease(), 0..4).prop_map(|ids| Command::LeaseRenew { ids }),
         1 => Just(Command::DigestDue),
         1 => (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(position, keys, rest)| {
@@ -37,8 +36,8 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// Few members at few URLs, so that they are often in each other's way.
-fn members() -> impl Strategy<Value = Command> {
+/// Few members at few URLs, so that they are often in each other's way; and downgrades.
+pub(crate) fn members() -> impl Strategy<Value = Command> {
     let urls = || vec("[ab:é]{0,2}", 0..3);
     let publish = (member(), "[a-zé]{0,3}", urls(), version());
     prop_oneof![
@@ -52,11 +51,12 @@ fn members() -> impl Strategy<Value = Command> {
         }),
         1 => (member(), urls())
             .prop_map(|(member, peer_urls)| Command::MemberUpdate { member, peer_urls }),
+        1 => option::of(version()).prop_map(|to| Command::Downgrade { to }),
     ]
 }
 
 fn member() -> impl Strategy<Value = MemberId> {
-    prop_oneof![9 => 0u64..6, 1 => any::<u64>()].prop_map(MemberId)
+    prop_oneof![20 => 1u64..4, 1 => Just(0), 1 => any::<u64>()].prop_map(MemberId)
 }
 
 fn version() -> impl Strategy<Value = ClusterVersion> {
