@@ -70,7 +70,7 @@ pub fn admit<'a>(
     Ok(())
 }
 
-/// No alarm forbids what touches neither keys nor leases.
+/// No alarm forbids what touches neither keys nor leases, nor that a lease lives on.
 fn is_exempt(command: &Command) -> bool {
     matches!(
         command,
@@ -82,6 +82,7 @@ fn is_exempt(command: &Command) -> bool {
             | Command::MemberPromote { .. }
             | Command::MemberPublish { .. }
             | Command::MemberUpdate { .. }
+            | Command::LeaseRenew { .. }
             | Command::DigestDue
             | Command::DigestIs { .. }
             | Command::Downgrade { .. }

@@ -55,7 +55,8 @@ pub enum Command {
     Auth(AuthChange),
     /// A command in somebody's name. Without one it is an anonymous client's.
     As(Box<As>),
-    /// Say where a member is reached by the others. That it is a member was seen before ordering.
+    /// Say where a member is reached by the others. While nobody is listed, that it is a member was seen
+    /// before ordering.
     MemberUpdate {
         /// Which.
         member: MemberId,

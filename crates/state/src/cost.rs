@@ -33,15 +33,17 @@ impl Command {
             Self::Auth(change) => change.size(),
             Self::As(by) => return by.size(),
             Self::MemberAdd { peer_urls: urls, .. }
-            | Self::MemberUpdate { peer_urls: urls, .. }
-            | Self::MemberPublish { client_urls: urls, .. } => {
-                urls.iter().map(|url| url.len() + size_of::<String>()).sum()
-            }
+            | Self::MemberUpdate { peer_urls: urls, .. } => urls_size(urls),
+            Self::MemberPublish { name, client_urls: urls, .. } => name.len() + urls_size(urls),
             Self::LeaseRenew { ids } => size_of_val(ids.as_slice()),
             _ => 0,
         };
         ENTRY_OVERHEAD + bytes
     }
+}
+
+fn urls_size(urls: &[String]) -> usize {
+    urls.iter().map(|url| url.len() + size_of::<String>()).sum()
 }
 
 impl As {

@@ -118,6 +118,10 @@ impl EntryWriter {
 
 impl Entry {
     /// The entry's bytes.
+    ///
+    /// # Panics
+    /// If the origins are not in their order, or one of them is of no command: its sender would wait in
+    /// vain for word of what it sent.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut writer = EntryWriter::new(self.epoch, self.clock);
@@ -128,6 +132,7 @@ impl Entry {
             }
             writer.push(command);
         }
+        assert!(origins.next().is_none(), "runs stand in their order, each before a command");
         writer.finish()
     }
 

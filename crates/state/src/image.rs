@@ -28,7 +28,9 @@ const MAGIC: &[u8; 8] = b"MERIDIAN";
 /// What is written when there is nothing that older versions do not know, so that they read it.
 const FIRST_FORMAT: u64 = 1;
 /// With a block of users and rights, or one about the cluster, or both.
-const FORMAT: u64 = 2;
+const SECOND_FORMAT: u64 = 2;
+/// With members listed in the block about the cluster.
+const FORMAT: u64 = 3;
 /// A block is closed when it has so many bytes.
 const BLOCK: usize = 1 << 20;
 
@@ -147,11 +149,20 @@ impl Image {
         Chunks { image: self, stage: Stage::Header }
     }
 
+    fn format(&self) -> u64 {
+        if !self.cluster.members().is_empty() {
+            FORMAT
+        } else if self.auth.is_some() || !self.cluster.is_silent() {
+            SECOND_FORMAT
+        } else {
+            FIRST_FORMAT
+        }
+    }
+
     fn header(&self) -> Bytes {
         let mut out = block::begin(256);
         out.put_slice(MAGIC);
-        let first = self.auth.is_none() && self.cluster.is_silent();
-        put_unsigned(&mut out, if first { FIRST_FORMAT } else { FORMAT });
+        put_unsigned(&mut out, self.format());
         put_unsigned(&mut out, self.position.0);
         put_unsigned(&mut out, self.epoch.0);
         put_unsigned(&mut out, self.clock.0);

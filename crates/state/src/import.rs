@@ -1,5 +1,6 @@
 //! A state made from what another store holds: its records in the order of their revisions, its
-//! leases, its alarms. What it was asked to compact and had not yet is compacted here.
+//! leases, its alarms, its users and rights. What it was asked to compact and had not yet is compacted
+//! here. Its members stay behind, as with etcd: what is restored begins a cluster of its own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -206,9 +207,11 @@ impl State {
         Ok(())
     }
 
-    /// The same state before the first entry of another journal.
+    /// The same state before the first entry of another journal. The members of this one are not the
+    /// other's: nobody is listed, so that whoever comes first may write.
     pub fn begin_anew(&mut self) {
         self.position = Position::default();
+        self.cluster.disband();
     }
 }
 

@@ -203,7 +203,7 @@ pub enum Refusal {
     InvalidAuthManagement,
     /// As many tokens as there may be at once.
     TooManyTokens,
-    /// The id belongs to a member, or did.
+    /// The id belongs to a member, or did, or is 0, which is nobody's.
     MemberExists,
     /// Another member is reached there.
     PeerUrlExists,
@@ -213,8 +213,14 @@ pub enum Refusal {
     LastVoter,
     /// The member may become the writer already.
     NotALearner,
-    /// As many learners as there may be.
+    /// As many learners as there may be; or a learner is to be the first member.
     TooManyLearners,
+    /// As many members as there may be.
+    TooManyMembers,
+    /// A longer name, or more or longer URLs, than a member may have.
+    MemberTooLarge,
+    /// The member speaks only versions older than the cluster's.
+    VersionTooOld,
     /// A downgrade is under way already.
     DowngradeInProgress,
     /// There is no downgrade to end.

@@ -97,36 +97,18 @@ impl State {
             Command::Claim { epoch, member } => Ok(self.claim(*epoch, *member)),
             Command::Auth(change) => self.change_auth(change),
             Command::As(_) => unreachable!("a command in a name is carried out without it"),
-            Command::MemberAdd { member, peer_urls, learner } => {
-                self.cluster.add(*member, peer_urls, *learner)?;
-                Ok(Reply::MemberAdd)
-            }
-            Command::MemberRemove { member } => {
-                self.cluster.remove(*member)?;
-                Ok(Reply::MemberRemove)
-            }
-            Command::MemberPromote { member } => {
-                self.cluster.promote(*member)?;
-                Ok(Reply::MemberPromote)
-            }
-            Command::MemberPublish { member, name, client_urls, version } => {
-                self.cluster.publish(*member, name, client_urls, *version)?;
-                Ok(Reply::MemberPublish)
-            }
+            Command::MemberAdd { .. }
+            | Command::MemberRemove { .. }
+            | Command::MemberPromote { .. }
+            | Command::MemberPublish { .. }
+            | Command::MemberUpdate { .. }
+            | Command::Downgrade { .. } => self.cluster.change(command),
             Command::LeaseRenew { ids } => {
                 let granted = ids.iter().map(|id| self.keyspace.leases.ttl(*id).unwrap_or(0));
                 Ok(Reply::LeaseRenew(granted.collect()))
             }
             // What it comes to is computed and compared outside, from an image.
             Command::DigestDue | Command::DigestIs { .. } => Ok(Reply::Digest),
-            Command::MemberUpdate { member, peer_urls } => {
-                self.cluster.update(*member, peer_urls);
-                Ok(Reply::MemberUpdate)
-            }
-            Command::Downgrade { to } => {
-                self.cluster.downgrade_to(*to)?;
-                Ok(Reply::Downgrade)
-            }
         }
     }
 

@@ -4,21 +4,44 @@ mod random;
 
 use bytes::Bytes;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use state::{
-    Command, DecodeError, Entry, EntryWriter, Epoch, LeaseId, MAX_TXN_DEPTH, Op, Put, Revision,
-    Timestamp, Txn,
+    ClusterVersion, Command, DecodeError, Digest, Entry, EntryWriter, Epoch, LeaseId,
+    MAX_TXN_DEPTH, MemberId, Op, Origin, Position, Put, Revision, Timestamp, Txn,
 };
 
 fn entry() -> impl Strategy<Value = Entry> {
-    (any::<u64>(), any::<u64>(), vec(random::any_command(), 0..8)).prop_map(
-        |(epoch, clock, commands)| Entry {
-            epoch: Epoch(epoch),
-            clock: Timestamp(clock),
-            commands,
-            origins: Vec::new(),
-        },
+    let commands = vec((random::any_command(), origin()), 0..8);
+    (any::<u64>(), any::<u64>(), commands).prop_map(|(epoch, clock, commands)| {
+        let (commands, origins): (Vec<_>, Vec<_>) = commands.into_iter().unzip();
+        let origins = runs(origins);
+        Entry { epoch: Epoch(epoch), clock: Timestamp(clock), commands, origins }
+    })
+}
+
+/// How many commands somebody sent, if this and those behind it are so many.
+fn origin() -> impl Strategy<Value = Option<Origin>> {
+    let numbers = (1u64..4, any::<u64>(), any::<u64>(), 0..=u64::MAX - 4);
+    option::weighted(
+        0.4,
+        numbers.prop_map(|(count, member, session, first)| {
+            let member = MemberId(member);
+            Origin { at: 0, count, member, session, first }
+        }),
     )
+}
+
+/// Those that fit behind one another.
+fn runs(origins: Vec<Option<Origin>>) -> Vec<Origin> {
+    let (mut runs, mut free) = (Vec::new(), 0);
+    let end = origins.len();
+    for (at, origin) in origins.into_iter().enumerate() {
+        let Some(origin) = origin.filter(|_| at >= free) else { continue };
+        free = (at + origin.count as usize).min(end);
+        runs.push(Origin { at, count: (free - at) as u64, ..origin });
+    }
+    runs
 }
 
 fn nested(depth: usize) -> Entry {
@@ -54,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_answered(bytes in vec(any::<u8>(), 0..200), tag in 0u8..36) {
+    fn any_bytes_are_answered(bytes in vec(any::<u8>(), 0..200), tag in 0u8..44) {
         let with_head = [&[0xe5, 1, 1, 1, tag][..], &bytes[..]].concat();
         for bytes in [bytes, with_head] {
             let bytes = Bytes::from(bytes);
@@ -97,9 +120,111 @@ fn a_newer_version_is_named_and_not_called_damage() {
         words,
         [
             "entry format 2 at byte 1 was made by a newer version; this one understands up to 1",
-            "command 42 at byte 4 was made by a newer version; this one understands up to 33",
+            "command 42 at byte 4 was made by a newer version; this one understands up to 40",
         ]
     );
+    for tag in [14, 31, 41, 255] {
+        let unknown = Entry::decode(&Bytes::from(vec![0xe5, 1, 0, 0, tag, 0]));
+        assert!(matches!(unknown, Err(DecodeError::Newer { .. })), "{tag}: {unknown:?}");
+    }
+}
+
+#[test]
+fn members_renewals_and_digests_are_those_of_the_format() {
+    let commands = vec![
+        Command::MemberAdd {
+            member: MemberId(5),
+            peer_urls: vec!["p".into(), "qq".into()],
+            learner: true,
+        },
+        Command::MemberRemove { member: MemberId(300) },
+        Command::MemberPromote { member: MemberId(6) },
+        Command::MemberPublish {
+            member: MemberId(7),
+            name: "n".into(),
+            client_urls: vec!["c".into()],
+            version: ClusterVersion { major: 3, minor: 7 },
+        },
+        Command::LeaseRenew { ids: vec![LeaseId(-1), LeaseId(64)] },
+        Command::DigestDue,
+        Command::DigestIs {
+            position: Position(9),
+            digest: Digest { keys: 0x0403_0201, rest: 0x0807_0605 },
+        },
+    ];
+    let entry = Entry { epoch: Epoch(1), clock: Timestamp(2), commands, origins: Vec::new() };
+    let bytes: [&[u8]; 9] = [
+        b"\xe5\x01\x01\x02",
+        b"\x22\x05\x02\x01p\x02qq\x01",
+        b"\x23\xac\x02",
+        b"\x24\x06",
+        b"\x25\x07\x01\x01c\x01n\x03\x07",
+        b"\x26\x02\x01\x80\x01",
+        b"\x27",
+        b"\x28\x09\x01\x02\x03\x04\x05\x06\x07\x08",
+        b"\x00\x07",
+    ];
+    assert_eq!(entry.encode(), bytes.concat());
+    assert_eq!(Entry::decode(&bytes.concat().into()), Ok(entry));
+}
+
+fn revoke(id: i64) -> Command {
+    Command::LeaseRevoke { id: LeaseId(id) }
+}
+
+#[test]
+fn runs_of_others_stand_before_their_first_command() {
+    let run = |at, count, member, session, first| Origin {
+        at,
+        count,
+        member: MemberId(member),
+        session,
+        first,
+    };
+    let commands = (0..6).map(revoke).collect();
+    let origins = vec![run(1, 2, 7, 1, 300), run(3, 1, 8, 2, 0), run(5, 1, 7, 1, 302)];
+    let entry = Entry { epoch: Epoch(1), clock: Timestamp(2), commands, origins };
+    let bytes: [&[u8]; 6] = [
+        b"\xe5\x01\x01\x02\x06\x00",
+        b"\x0d\x07\x01\xac\x02\x02\x06\x02\x06\x04",
+        b"\x0d\x08\x02\x00\x01\x06\x06",
+        b"\x06\x08",
+        b"\x0d\x07\x01\xae\x02\x01\x06\x0a",
+        b"\x00\x06",
+    ];
+    assert_eq!(entry.encode(), bytes.concat());
+    assert_eq!(Entry::decode(&bytes.concat().into()), Ok(entry));
+}
+
+#[test]
+fn runs_that_cannot_be_are_damage() {
+    let damaged = |commands: &[&[u8]], number: u8| {
+        let bytes = [b"\xe5\x01\x01\x02", &commands.concat()[..], &[0, number]].concat();
+        let read = Entry::decode(&bytes.into());
+        matches!(read, Err(DecodeError::Damaged { .. }))
+    };
+    let (run, of_two): (&[u8], &[u8]) = (b"\x0d\x07\x01\x05\x01", b"\x0d\x07\x01\x05\x02");
+    let revoke: &[u8] = b"\x06\x02";
+    assert!(!damaged(&[run, revoke], 1), "nothing is wrong with this one");
+    assert!(!damaged(&[of_two, revoke, revoke], 2), "nothing is wrong with this one");
+    assert!(damaged(&[of_two, revoke], 1), "longer than the entry");
+    assert!(damaged(&[of_two, revoke, run, revoke], 2), "into the next one");
+    assert!(damaged(&[run], 0), "of no command");
+    assert!(damaged(&[run, run, revoke], 1), "two of one command");
+    assert!(damaged(&[b"\x0d\x07\x01\x05\x00", revoke], 1), "of nothing");
+    assert!(damaged(&[b"\x0d\x07\x01\x05\xac\x02", revoke], 1), "beyond the end");
+    let last_number = b"\x0d\x07\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01";
+    assert!(damaged(&[last_number, revoke], 1), "numbered beyond the last number");
+    assert!(damaged(&[b"\x0c", run, revoke], 1), "behind a name");
+    assert!(damaged(&[b"\x0c\x08\x01\x01"], 1), "as a claim: neither stands in a name");
+}
+
+#[test]
+#[should_panic(expected = "runs stand in their order")]
+fn a_run_is_not_lost() {
+    let run = |at| Origin { at, count: 1, member: MemberId(1), session: 1, first: 1 };
+    let (commands, origins) = (vec![revoke(1), revoke(2)], vec![run(1), run(0)]);
+    drop(Entry { epoch: Epoch(1), clock: Timestamp(2), commands, origins }.encode());
 }
 
 #[test]

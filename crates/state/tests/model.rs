@@ -7,8 +7,8 @@ use naive::Naive;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use state::{
-    Command, Entry, Epoch, ImageLoader, LeaseId, MemberId, Position, RangeQuery, Reply, Revision,
-    State, Timestamp, check,
+    Command, Entry, Epoch, ImageLoader, LeaseId, Member, MemberId, Position, RangeQuery, Reply,
+    Revision, State, Timestamp, check,
 };
 
 /// What happens to the machine.
@@ -25,7 +25,11 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let commands = vec(random::command(), 1..4).prop_map(|mut commands| {
+    let commands = prop_oneof![
+        8 => vec(random::command(), 1..4),
+        1 => vec(random::members(), 4..12),
+    ];
+    let commands = commands.prop_map(|mut commands| {
         commands.retain(|command| check(command, 128).is_ok());
         commands
     });
@@ -75,10 +79,23 @@ fn agree(state: &State, naive: &Naive) {
     }
     assert!(state.lease(LeaseId(99)).is_none());
     assert_eq!(state.cluster().downgrade(), naive.downgrade);
-    for member in (0..3).map(MemberId) {
-        let urls = naive.peer_urls.get(&member).map(Vec::as_slice);
-        assert_eq!(state.cluster().peer_urls(member), urls);
+    members_agree(state, naive);
+}
+
+fn members_agree(state: &State, naive: &Naive) {
+    let cluster = state.cluster();
+    for id in (0..6).map(MemberId) {
+        let listed = naive.member(id);
+        assert_eq!(cluster.members().get(&id), listed);
+        let urls = listed.map(|member| &member.peer_urls).or_else(|| naive.peer_urls.get(&id));
+        assert_eq!(cluster.peer_urls(id), urls.map(Vec::as_slice));
+        assert_eq!(cluster.is_removed(id), naive.removed.contains(&id));
     }
+    assert_eq!(cluster.members().len(), naive.members.len());
+    assert_eq!(cluster.removed().len(), naive.removed.len());
+    let writer = naive.writer.filter(|writer| naive.member(*writer).is_some());
+    assert_eq!(cluster.writer(), writer);
+    assert_eq!(cluster.version(), naive.version);
 }
 
 /// Each revision above the compacted one is there, with each change of it, in order.
@@ -168,6 +185,24 @@ proptest! {
             prop_assert!(revisions.iter().all(|revision| grown.contains(revision)));
             let readable = grown.iter().filter(|revision| **revision > view.compact_revision().0);
             prop_assert!(readable.clone().all(|revision| revisions.contains(revision)));
+        }
+    }
+
+    /// But for a downgrade, which is how it is told: one that was begun names what it fell to.
+    #[test]
+    fn the_version_never_falls_without_a_downgrade(commands in vec(random::members(), 1..100)) {
+        let mut state = State::new();
+        for command in &commands {
+            let before = state.cluster().version();
+            let alone = std::slice::from_ref(command);
+            state.apply(next(&state), &entry(state.epoch(), (alone, 0, false)));
+            let (cluster, after) = (state.cluster(), state.cluster().version());
+            let begun = matches!(command, Command::Downgrade { to: Some(_) });
+            prop_assert!(after >= before || (begun && after == cluster.downgrade()));
+            let started = |member: &&Member| member.version.is_some();
+            let mut started = cluster.members().values().filter(started);
+            let understood = after.is_none() || started.all(|member| member.version >= after);
+            prop_assert!(understood, "{cluster:?}");
         }
     }
 

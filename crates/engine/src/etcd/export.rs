@@ -18,7 +18,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Looks at every record once.
+    /// Looks at every record once. `member` is the one that there is, if the image lists none.
     ///
     /// # Errors
     /// If something in it is larger than etcd's database could hold.
@@ -103,13 +103,14 @@ fn visit(image: &Image, member: &Member, pass: &mut impl Pass) -> io::Result<()>
     visit_keys(image, pass)?;
     let leases = lease::in_order(image.leases());
     pass.pairs(bucket::LEASE, leases.map(|(id, ttl)| lease::encode(id, ttl)))?;
-    pass.pairs(bucket::MEMBERS, [member.encode()])?;
-    pass.bucket(bucket::MEMBERS_REMOVED)?;
+    let members = member::members(image.cluster(), member);
+    pass.pairs(bucket::MEMBERS, member::encode_members(&members))?;
+    pass.pairs(bucket::MEMBERS_REMOVED, member::encode_removed(image.cluster()))?;
     let compacted = image.view().compact_revision();
     // Always carried out: what compaction has yet to remove is left out.
     let (position, epoch) = (image.position(), image.epoch());
     let meta = Meta { position, epoch, compacted, scheduled: compacted };
-    pass.pairs(bucket::META, meta.encode(member.id, version(image)))
+    pass.pairs(bucket::META, meta.encode(&members, version(image)))
 }
 
 fn visit_auth(auth: &Auth, pass: &mut impl Pass) -> io::Result<()> {

@@ -1,15 +1,17 @@
 //! The buckets `members`, `members_removed` and `cluster`: id in hex → the member in JSON, as Go writes
-//! it; versions. A restore takes from them who votes and no more, since it makes another cluster.
+//! it; ids in hex; versions. A restore takes from them who votes and no more, since it makes another
+//! cluster.
 
 use std::fmt::Write;
 
-use state::Cluster;
+use state::{Cluster, MemberId};
 
 use super::{Pair, STORAGE_VERSION};
 
 pub(crate) const CLUSTER_VERSION: &[u8] = b"clusterVersion";
 pub(crate) const DOWNGRADE: &[u8] = b"downgrade";
 const LEARNER: &[u8] = br#""isLearner":true"#;
+const REMOVED: &[u8] = b"removed";
 
 /// A member of the cluster, as others are told of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,12 +24,22 @@ pub struct Member {
     pub peer_urls: Vec<String>,
     /// `--advertise-client-urls`
     pub client_urls: Vec<String>,
+    /// Whether it does not vote yet.
+    pub learner: bool,
 }
 
 impl Member {
+    fn listed(id: MemberId, member: &state::Member) -> Self {
+        let state::Member { name, peer_urls, client_urls, learner, .. } = member.clone();
+        Self { id: id.0, name, peer_urls, client_urls, learner }
+    }
+
     pub(crate) fn encode(&self) -> Pair {
         let mut json = format!("{{\"id\":{},\"peerURLs\":", self.id);
         put_list(&mut json, &self.peer_urls);
+        if self.learner {
+            json.push_str(",\"isLearner\":true");
+        }
         if !self.name.is_empty() {
             json.push_str(",\"name\":");
             put_text(&mut json, &self.name);
@@ -37,8 +49,34 @@ impl Member {
             put_list(&mut json, &self.client_urls);
         }
         json.push('}');
-        (format!("{:x}", self.id).into_bytes(), json.into_bytes())
+        (hex(self.id), json.into_bytes())
     }
+}
+
+/// Who belongs to the cluster: those it lists, or `only`, if it lists nobody. By id.
+pub(crate) fn members(cluster: &Cluster, only: &Member) -> Vec<Member> {
+    let listed = cluster.members().iter();
+    let listed: Vec<_> = listed.map(|(id, member)| Member::listed(*id, member)).collect();
+    if listed.is_empty() { vec![only.clone()] } else { listed }
+}
+
+/// The entries of `members`, in their order in the file.
+pub(crate) fn encode_members(members: &[Member]) -> Vec<Pair> {
+    let mut pairs: Vec<Pair> = members.iter().map(Member::encode).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// The entries of `members_removed`, in their order in the file.
+pub(crate) fn encode_removed(cluster: &Cluster) -> Vec<Pair> {
+    let removed = cluster.removed().iter();
+    let mut pairs: Vec<Pair> = removed.map(|id| (hex(id.0), REMOVED.to_vec())).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+fn hex(id: u64) -> Vec<u8> {
+    format!("{id:x}").into_bytes()
 }
 
 /// The entries of `cluster`: its version, and the one that a downgrade under way goes to. etcd also says

@@ -4,7 +4,7 @@
 use state::{ClusterVersion, Epoch, Position, Revision};
 
 use super::key::{decode_main, encode_main};
-use super::{Malformed, Pair, number};
+use super::{Malformed, Member, Pair, number};
 
 pub(crate) const CONF_STATE: &[u8] = b"confState";
 pub(crate) const CONSISTENT_INDEX: &[u8] = b"consistent_index";
@@ -39,9 +39,9 @@ impl Default for Meta {
 }
 
 impl Meta {
-    /// The entries in their order, those of the one member that votes and of the version among them.
-    pub(crate) fn encode(&self, voter: u64, version: ClusterVersion) -> Vec<Pair> {
-        let voters = format!("{{\"voters\":[{voter}],\"auto_leave\":false}}");
+    /// The entries in their order, those of the members and of the version among them.
+    pub(crate) fn encode(&self, members: &[Member], version: ClusterVersion) -> Vec<Pair> {
+        let voters = conf_state(members);
         let index = self.position.0.to_be_bytes().to_vec();
         let mut pairs =
             vec![(CONF_STATE.to_vec(), voters.into_bytes()), (CONSISTENT_INDEX.to_vec(), index)];
@@ -69,6 +69,18 @@ impl Meta {
         }
         Ok(())
     }
+}
+
+/// Who votes and who does not yet, in JSON as Go writes it.
+fn conf_state(members: &[Member]) -> String {
+    let ids = |learner| {
+        let ids = members.iter().filter(|member| member.learner == learner);
+        ids.map(|member| member.id.to_string()).collect::<Vec<_>>().join(",")
+    };
+    let (voters, learners) = (ids(false), ids(true));
+    let learners =
+        if learners.is_empty() { learners } else { format!(",\"learners\":[{learners}]") };
+    format!("{{\"voters\":[{voters}]{learners},\"auto_leave\":false}}")
 }
 
 /// The version that an entry `storageVersion` names; 0 for what is no number.

@@ -14,7 +14,7 @@ use state::{
 };
 
 use super::meta::{
-    CONSISTENT_INDEX, FINISHED_COMPACTION, Meta, SCHEDULED_COMPACTION, TERM, VERSION,
+    CONF_STATE, CONSISTENT_INDEX, FINISHED_COMPACTION, Meta, SCHEDULED_COMPACTION, TERM, VERSION,
     decode_version,
 };
 use super::{Export, Malformed, Member, alarm, auth, bucket, key, lease, member};
@@ -42,6 +42,7 @@ fn member() -> Member {
         name: "def<ault".to_owned(),
         peer_urls: vec!["http://127.0.0.1:33480".to_owned()],
         client_urls: vec!["http://127.0.0.1:33479".to_owned()],
+        learner: false,
     }
 }
 
@@ -277,6 +278,48 @@ fn a_downgrade_under_way_is_etcds_bytes() {
     assert_eq!(look(&state), (cluster, "3.6.0".to_owned()));
     apply(&mut state, vec![Command::Downgrade { to: None }]);
     assert_eq!(look(&state), before);
+}
+
+/// As an etcd with a learner that has not started, and without a member that was removed, has them.
+#[test]
+fn listed_members_are_etcds_bytes() {
+    let mut state = State::new();
+    let add = |member, url: &str, learner| Command::MemberAdd {
+        member: MemberId(member),
+        peer_urls: vec![url.to_owned()],
+        learner,
+    };
+    let publish = Command::MemberPublish {
+        member: MemberId(0x9),
+        name: "a".to_owned(),
+        client_urls: vec!["http://a:2379".to_owned()],
+        version: ClusterVersion { major: 3, minor: 7 },
+    };
+    let members = vec![
+        add(0x9, "http://a:2380", false),
+        add(0x10, "http://b:2380", true),
+        add(0xff, "http://c:2380", false),
+        Command::MemberRemove { member: MemberId(0xff) },
+        add(0xe, "http://d:2380", false),
+        Command::MemberRemove { member: MemberId(0xe) },
+        publish,
+    ];
+    apply(&mut state, members);
+    let reader = Reader::new(file(&state)).expect("a database");
+    let pair = |key: &str, value: &str| (key.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let learner = r#"{"id":16,"peerURLs":["http://b:2380"],"isLearner":true}"#;
+    let voter =
+        r#"{"id":9,"peerURLs":["http://a:2380"],"name":"a","clientURLs":["http://a:2379"]}"#;
+    let listed = [pair("10", learner), pair("9", voter)];
+    assert_eq!(entries(&reader, bucket::MEMBERS), listed, "and not the one that exports");
+    let removed = [pair("e", "removed"), pair("ff", "removed")];
+    assert_eq!(entries(&reader, bucket::MEMBERS_REMOVED), removed);
+    let meta = reader.bucket(bucket::META).expect("sound").expect("there");
+    let conf = meta.get(CONF_STATE).expect("sound").expect("there");
+    let expected = r#"{"voters":[9],"learners":[16],"auto_leave":false}"#;
+    assert_eq!(String::from_utf8_lossy(&conf), expected);
+    let voters: Vec<_> = listed.iter().filter_map(|(k, v)| member::decode_voter(k, v)).collect();
+    assert_eq!(voters, [9]);
 }
 
 #[test]

@@ -61,8 +61,9 @@ impl Services {
 }
 
 fn member(member: pb::Member) -> Member {
-    let pb::Member { id, name, peer_ur_ls: peer_urls, client_ur_ls: client_urls, .. } = member;
-    Member { id, name, peer_urls, client_urls }
+    let pb::Member { id, name, peer_ur_ls: peer_urls, client_ur_ls: client_urls, is_learner } =
+        member;
+    Member { id, name, peer_urls, client_urls, learner: is_learner }
 }
 
 fn busy() -> Status {

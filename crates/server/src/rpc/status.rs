@@ -103,6 +103,13 @@ impl From<Refusal> for Status {
             Refusal::TooManyLearners => {
                 (FailedPrecondition, "etcdserver: too many learner members in cluster")
             }
+            Refusal::TooManyMembers => {
+                (FailedPrecondition, "meridian: too many members in cluster")
+            }
+            Refusal::MemberTooLarge => return BAD_MEMBER_URLS,
+            Refusal::VersionTooOld => {
+                (FailedPrecondition, "meridian: the cluster is of a newer version than the member")
+            }
             Refusal::Corrupt => (DataLoss, "etcdserver: corrupt cluster"),
             refused => return auth(refused),
         };
@@ -161,6 +168,9 @@ fn auth(refusal: Refusal) -> Status {
         | Refusal::LastVoter
         | Refusal::NotALearner
         | Refusal::TooManyLearners
+        | Refusal::TooManyMembers
+        | Refusal::MemberTooLarge
+        | Refusal::VersionTooOld
         | Refusal::DowngradeInProgress
         | Refusal::NoDowngrade
         | Refusal::LeaseNotFound

@@ -61,7 +61,7 @@ fn tagged(reader: &mut Reader<'_>, tag: u8, at: usize) -> Result<Command, Decode
             let (member, peer_urls) = cluster::member(reader)?;
             Command::MemberUpdate { member, peer_urls }
         }
-        tag::DOWNGRADE => Command::Downgrade { to: cluster::downgrade(reader)? },
+        tag::DOWNGRADE => Command::Downgrade { to: cluster::version_or_none(reader)? },
         tag::MEMBER_ADD => {
             let (member, peer_urls) = cluster::member(reader)?;
             Command::MemberAdd { member, peer_urls, learner: reader.flag()? }

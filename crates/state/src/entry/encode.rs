@@ -49,6 +49,30 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
             auth::encode_who(out, &by.who);
             self::command(out, &by.command);
         }
+        Command::LeaseRenew { ids } => {
+            out.put_u8(tag::LEASE_RENEW);
+            put_unsigned(out, ids.len() as u64);
+            ids.iter().for_each(|id| put_signed(out, id.0));
+        }
+        Command::DigestDue => out.put_u8(tag::DIGEST_DUE),
+        Command::DigestIs { position, digest } => {
+            out.put_u8(tag::DIGEST_IS);
+            put_unsigned(out, position.0);
+            out.put_u32_le(digest.keys);
+            out.put_u32_le(digest.rest);
+        }
+        Command::MemberAdd { .. }
+        | Command::MemberRemove { .. }
+        | Command::MemberPromote { .. }
+        | Command::MemberPublish { .. }
+        | Command::MemberUpdate { .. }
+        | Command::Downgrade { .. } => of_cluster(out, command),
+    }
+}
+
+/// A command about the cluster.
+fn of_cluster(out: &mut BytesMut, command: &Command) {
+    match command {
         Command::MemberUpdate { member, peer_urls } => {
             out.put_u8(tag::MEMBER_UPDATE);
             cluster::put_member(out, *member, peer_urls);
@@ -72,22 +96,11 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
             put_string(out, name.as_bytes());
             cluster::put_version(out, *version);
         }
-        Command::LeaseRenew { ids } => {
-            out.put_u8(tag::LEASE_RENEW);
-            put_unsigned(out, ids.len() as u64);
-            ids.iter().for_each(|id| put_signed(out, id.0));
-        }
-        Command::DigestDue => out.put_u8(tag::DIGEST_DUE),
-        Command::DigestIs { position, digest } => {
-            out.put_u8(tag::DIGEST_IS);
-            put_unsigned(out, position.0);
-            out.put_u32_le(digest.keys);
-            out.put_u32_le(digest.rest);
-        }
         Command::Downgrade { to } => {
             out.put_u8(tag::DOWNGRADE);
-            cluster::put_downgrade(out, *to);
+            cluster::put_version_or_none(out, *to);
         }
+        _ => unreachable!("it is not about the cluster"),
     }
 }
 

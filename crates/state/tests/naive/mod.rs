@@ -2,6 +2,7 @@
 //! Shares the types with the real one and nothing else.
 
 mod keys;
+mod members;
 mod txn;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use state::{
     Alarm, AlarmAction, AlarmType, ClusterVersion, Command, Entry, Epoch, KeyValue, LeaseId,
-    MemberId, Op, Outcome, Refusal, Reply, Revision, Timestamp,
+    Member, MemberId, Op, Outcome, Refusal, Reply, Revision, Timestamp,
 };
 
 pub(crate) type Keys = BTreeMap<Bytes, KeyValue>;
@@ -32,6 +33,10 @@ pub(crate) struct Naive {
     pub(crate) alarms: BTreeSet<Alarm>,
     pub(crate) peer_urls: BTreeMap<MemberId, Vec<String>>,
     pub(crate) downgrade: Option<ClusterVersion>,
+    pub(crate) members: Vec<(MemberId, Member)>,
+    pub(crate) removed: Vec<MemberId>,
+    pub(crate) writer: Option<MemberId>,
+    pub(crate) version: Option<ClusterVersion>,
     pub(crate) epoch: Epoch,
     pub(crate) clock: Timestamp,
     /// What the command at hand has made of the keys.
@@ -49,6 +54,10 @@ impl Default for Naive {
             alarms: BTreeSet::new(),
             peer_urls: BTreeMap::new(),
             downgrade: None,
+            members: Vec::new(),
+            removed: Vec::new(),
+            writer: None,
+            version: None,
             epoch: Epoch(0),
             clock: Timestamp(0),
             work: Keys::new(),
@@ -112,10 +121,11 @@ impl Naive {
                 Ok(Reply::DeleteRange { deleted, prev_kvs })
             }
             Command::Txn(txn) => self.txn(txn).map(Reply::Txn),
-            Command::MemberUpdate { member, peer_urls } => {
-                self.peer_urls.insert(*member, peer_urls.clone());
-                Ok(Reply::MemberUpdate)
+            Command::LeaseRenew { ids } => {
+                let granted = ids.iter().map(|id| self.leases.get(id).copied().unwrap_or(0));
+                Ok(Reply::LeaseRenew(granted.collect()))
             }
+            Command::DigestDue | Command::DigestIs { .. } => Ok(Reply::Digest),
             _ => self.administer(command),
         }
     }
@@ -155,20 +165,15 @@ impl Naive {
                 let named = was_on || action == AlarmAction::Activate;
                 Ok(Reply::Alarm(if named { vec![alarm] } else { Vec::new() }))
             }
-            Command::Claim { epoch, member: _ } => {
-                let granted = epoch > self.epoch;
-                self.epoch = self.epoch.max(epoch);
+            Command::Claim { epoch, member } => {
+                let granted = epoch > self.epoch && self.may_write(member);
+                if granted {
+                    self.epoch = epoch;
+                    self.writer = Some(member).filter(|_| !self.members.is_empty());
+                }
                 Ok(Reply::Claim { granted })
             }
-            Command::Downgrade { to } => match (self.downgrade, to) {
-                (Some(_), Some(_)) => Err(Refusal::DowngradeInProgress),
-                (None, None) => Err(Refusal::NoDowngrade),
-                _ => {
-                    self.downgrade = to;
-                    Ok(Reply::Downgrade)
-                }
-            },
-            _ => unreachable!("handled by the caller"),
+            _ => self.change_members(command),
         }
     }
 
@@ -189,7 +194,14 @@ fn touches_keys_or_leases(command: &Command) -> bool {
         | Command::LeaseRevoke { .. } => true,
         Command::Alarm { .. }
         | Command::Claim { .. }
+        | Command::MemberAdd { .. }
+        | Command::MemberRemove { .. }
+        | Command::MemberPromote { .. }
+        | Command::MemberPublish { .. }
         | Command::MemberUpdate { .. }
+        | Command::LeaseRenew { .. }
+        | Command::DigestDue
+        | Command::DigestIs { .. }
         | Command::Downgrade { .. }
         | Command::Auth(_) => false,
         Command::As(by) => touches_keys_or_leases(&by.command),

@@ -8,9 +8,9 @@ use proptest::option;
 use proptest::prelude::*;
 use state::{
     AlarmAction, AlarmType, AuthChange, AuthRevision, ClusterVersion, Command, Compare,
-    CompareResult, CompareTarget, DeleteRange, Epoch, Identity, KeyRange, LeaseId, MemberId, Op,
-    PasswordHash, Permission, PermissionType, Put, RangeQuery, Revision, Sort, SortOrder,
-    SortTarget, TokenDigest, Txn,
+    CompareResult, CompareTarget, DeleteRange, Digest, Epoch, Identity, KeyRange, LeaseId,
+    MemberId, Op, PasswordHash, Permission, PermissionType, Position, Put, RangeQuery, Revision,
+    Sort, SortOrder, SortTarget, TokenDigest, Txn,
 };
 
 /// Any command, mostly those that change keys.
@@ -23,16 +23,44 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         3 => (lease(), ttl()).prop_map(|(id, ttl)| Command::LeaseGrant { id, ttl }),
         2 => lease().prop_map(|id| Command::LeaseRevoke { id }),
         1 => alarm(),
-        1 => (0u64..4, any::<u64>()).prop_map(|(epoch, member)| Command::Claim {
+        1 => (0u64..6, member()).prop_map(|(epoch, member)| Command::Claim {
             epoch: Epoch(epoch),
-            member: MemberId(member),
+            member,
         }),
-        1 => (0u64..3, vec("[a-z/:é]{0,9}", 0..3))
-            .prop_map(|(id, peer_urls)| Command::MemberUpdate { member: MemberId(id), peer_urls }),
-        1 => option::of(0u64..9).prop_map(|minor| Command::Downgrade {
-            to: minor.map(|minor| ClusterVersion { major: 3, minor }),
+        8 => members(),
+        1 => vec(lease(), 0..4).prop_map(|ids| Command::LeaseRenew { ids }),
+        1 => Just(Command::DigestDue),
+        1 => (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(position, keys, rest)| {
+            Command::DigestIs { position: Position(position), digest: Digest { keys, rest } }
         }),
     ]
+}
+
+/// Few members at few URLs, so that they are often in each other's way; and downgrades.
+pub(crate) fn members() -> impl Strategy<Value = Command> {
+    let urls = || vec("[ab:é]{0,2}", 0..3);
+    let publish = (member(), "[a-zé]{0,3}", urls(), version());
+    prop_oneof![
+        3 => (member(), urls(), prop::bool::weighted(0.3)).prop_map(|(member, peer_urls, learner)| {
+            Command::MemberAdd { member, peer_urls, learner }
+        }),
+        1 => member().prop_map(|member| Command::MemberRemove { member }),
+        1 => member().prop_map(|member| Command::MemberPromote { member }),
+        3 => publish.prop_map(|(member, name, client_urls, version)| {
+            Command::MemberPublish { member, name, client_urls, version }
+        }),
+        1 => (member(), urls())
+            .prop_map(|(member, peer_urls)| Command::MemberUpdate { member, peer_urls }),
+        1 => option::of(version()).prop_map(|to| Command::Downgrade { to }),
+    ]
+}
+
+fn member() -> impl Strategy<Value = MemberId> {
+    prop_oneof![20 => 1u64..4, 1 => Just(0), 1 => any::<u64>()].prop_map(MemberId)
+}
+
+fn version() -> impl Strategy<Value = ClusterVersion> {
+    (5u64..9).prop_map(|minor| ClusterVersion { major: 3, minor })
 }
 
 /// Any command that can stand in an entry: those of users and rights, and those in a name, too.

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use state::{
     AlarmAction, AlarmType, ClusterVersion, Command, Compare, CompareResult, CompareTarget,
-    DeleteRange, Epoch, KeyRange, LeaseId, MemberId, Op, Put, RangeQuery, Revision, Sort,
-    SortOrder, SortTarget, Txn,
+    DeleteRange, Digest, Epoch, KeyRange, LeaseId, MemberId, Op, Position, Put, RangeQuery,
+    Revision, Sort, SortOrder, SortTarget, Txn,
 };
 
 use super::words::Words;
 
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 10] = [
     "prev_kv",
     "ignore_value",
     "ignore_lease",
@@ -19,6 +19,7 @@ const RESERVED: [&str; 9] = [
     "else",
     "if",
     "txn",
+    "learner",
 ];
 
 /// The command that begins with `verb`, if that is one.
@@ -34,17 +35,49 @@ pub(crate) fn command(verb: &str, words: &mut Words<'_>) -> Option<Command> {
         },
         "revoke" => Command::LeaseRevoke { id: LeaseId(words.number()) },
         "alarm" => alarm(words),
-        "claim" => Command::Claim {
-            epoch: Epoch(words.number().unsigned_abs()),
-            member: MemberId(words.number().unsigned_abs()),
-        },
-        "member" => Command::MemberUpdate {
-            member: MemberId(words.number().unsigned_abs()),
-            peer_urls: std::iter::from_fn(|| words.plain(&RESERVED)).map(text).collect(),
-        },
+        "claim" => {
+            Command::Claim { epoch: Epoch(words.number().unsigned_abs()), member: member(words) }
+        }
         "downgrade" => Command::Downgrade { to: version(words) },
+        "renew" => {
+            let lease = |id: Bytes| LeaseId(text(id).parse().expect("a number"));
+            let ids = std::iter::from_fn(|| words.plain(&RESERVED)).map(lease).collect();
+            Command::LeaseRenew { ids }
+        }
+        "digest_due" => Command::DigestDue,
+        "digest_is" => Command::DigestIs {
+            position: Position(words.number().unsigned_abs()),
+            digest: Digest { keys: words.number() as u32, rest: words.number() as u32 },
+        },
+        _ => return of_members(verb, words),
+    })
+}
+
+fn of_members(verb: &str, words: &mut Words<'_>) -> Option<Command> {
+    Some(match verb {
+        "member" => Command::MemberUpdate { member: member(words), peer_urls: urls(words) },
+        "add" => Command::MemberAdd {
+            member: member(words),
+            peer_urls: urls(words),
+            learner: words.take("learner"),
+        },
+        "remove" => Command::MemberRemove { member: member(words) },
+        "promote" => Command::MemberPromote { member: member(words) },
+        "publish" => {
+            let (member, name) = (member(words), words.text());
+            let version = version(words).unwrap_or_else(|| words.fail("a version such as 3.6"));
+            Command::MemberPublish { member, name, client_urls: urls(words), version }
+        }
         _ => return None,
     })
+}
+
+fn member(words: &mut Words<'_>) -> MemberId {
+    MemberId(words.number().unsigned_abs())
+}
+
+fn urls(words: &mut Words<'_>) -> Vec<String> {
+    std::iter::from_fn(|| words.plain(&RESERVED)).map(text).collect()
 }
 
 fn text(bytes: Bytes) -> String {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use state::{
-    Alarm, AlarmType, Cluster, KeyValue, KvRef, MemberId, OpReply, Outcome, Reply, TxnReply,
+    Alarm, AlarmType, Cluster, ClusterVersion, KeyValue, KvRef, Member, MemberId, OpReply, Outcome,
+    Reply, TxnReply,
 };
 
 pub(crate) fn outcome(outcome: &Outcome) -> String {
@@ -108,18 +109,42 @@ pub(crate) fn alarms(alarms: &[Alarm]) -> String {
     format!("alarms: {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
 }
 
-/// Peer URLs of the members that scripts name, 0 to 9, and the downgrade.
+/// The downgrade; peer URLs of members that are not listed and that scripts name, 0 to 9; and, once
+/// anybody is listed, the version and the members.
 pub(crate) fn cluster(cluster: &Cluster) -> String {
     let mut out = match cluster.downgrade() {
         Some(to) => format!("downgrade to {to}"),
         None => "no downgrade".to_owned(),
     };
-    for member in 0..10 {
-        if let Some(urls) = cluster.peer_urls(MemberId(member)) {
-            out.push_str(&line(0, &format!("{member}: {}", urls.join(" "))));
+    for id in (0..10).map(MemberId).filter(|id| !cluster.members().contains_key(id)) {
+        if let Some(urls) = cluster.peer_urls(id) {
+            out.push_str(&line(0, &format!("{id}: {}", urls.join(" "))));
         }
     }
+    if !cluster.members().is_empty() {
+        out.push_str(&line(0, &format!("version {}", version(cluster.version()))));
+    }
+    for (id, member) in cluster.members() {
+        out.push_str(&line(0, &self::member(*id, member)));
+        if cluster.writer() == Some(*id) {
+            out.push_str(" writer");
+        }
+    }
+    for id in cluster.removed() {
+        out.push_str(&line(0, &format!("{id}: removed")));
+    }
     out
+}
+
+fn version(version: Option<ClusterVersion>) -> String {
+    version.map_or_else(|| "unknown".to_owned(), |version| version.to_string())
+}
+
+fn member(id: MemberId, member: &Member) -> String {
+    let (name, peers) = (bytes(member.name.as_bytes()), member.peer_urls.join(" "));
+    let (clients, learner) =
+        (member.client_urls.join(" "), if member.learner { " learner" } else { "" });
+    format!("{id}: {name} {} peers: {peers} clients: {clients}{learner}", version(member.version))
 }
 
 pub(crate) fn bytes(bytes: &[u8]) -> String {
