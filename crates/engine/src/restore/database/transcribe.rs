@@ -28,8 +28,8 @@ pub struct Transcribed {
 /// Why it ends early.
 enum Stop {
     Unusable(Unusable),
-    /// By a database that has to be loaded.
-    Superseded,
+    /// By a database that has to be loaded, if only to say what is wrong.
+    Untold,
     /// By the checkpoint, which will say why.
     Unwritten,
 }
@@ -37,6 +37,12 @@ enum Stop {
 impl From<Unusable> for Stop {
     fn from(error: Unusable) -> Self {
         Self::Unusable(error)
+    }
+}
+
+impl From<Untold> for Stop {
+    fn from(_: Untold) -> Self {
+        Self::Untold
     }
 }
 
@@ -60,7 +66,7 @@ impl Database {
         transcript.beginning().all(|block| file.write(block));
         let done = self.transcribe_records(&mut transcript, &file, &mut notes, progress);
         let ended = done.and_then(|()| {
-            let (blocks, digest, astray) = transcript.finish().map_err(|_| Stop::Superseded)?;
+            let (blocks, digest, astray) = transcript.finish()?;
             blocks.into_iter().try_for_each(|block| put(&file, block))?;
             note_astray(astray, &mut notes);
             Ok(digest)
@@ -71,7 +77,7 @@ impl Database {
                 progress(self.reader.bytes(), self.reader.bytes());
                 Ok(Some(Transcribed { rest, digest, bytes, notes }))
             }
-            Err(Stop::Superseded) => Ok(None),
+            Err(Stop::Untold) => Ok(None),
             Err(Stop::Unwritten) => match destination.finish_writing(file) {
                 Err(error) => Err(error),
                 Ok(_) => unreachable!("it took no more blocks"),
@@ -103,11 +109,7 @@ impl Database {
                 nameless += 1;
                 return Ok(());
             };
-            let block = transcript.record(&kv).map_err(|untold| match untold {
-                Untold::Never(error) => Stop::Unusable(self.unfit(page, error.into())),
-                Untold::Superseded => Stop::Superseded,
-            })?;
-            if let Some(block) = block {
+            if let Some(block) = transcript.record(&kv)? {
                 put(file, block)?;
                 progress(done, self.reader.bytes());
             }
