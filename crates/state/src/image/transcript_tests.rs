@@ -68,7 +68,7 @@ fn command(state: &State, step: &Step) -> Command {
 fn carried_out(steps: &[Step]) -> State {
     let mut state = State::new();
     let leases = [1, 2].map(|id| Command::LeaseGrant { id: LeaseId(id), ttl: 60 });
-    let mut carry_out = |state: &mut State, command| {
+    let carry_out = |state: &mut State, command| {
         let entry = Entry { epoch: state.epoch(), clock: Timestamp(1), commands: vec![command] };
         state.apply(Position(state.position().0 + 1), &entry);
     };
