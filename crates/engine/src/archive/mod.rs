@@ -3,6 +3,7 @@
 //! One job at a time, on a thread of its own: write a pinned image to a temporary file, sync it, give
 //! it its name, and only then trim the journal behind it.
 
+mod at_once;
 mod checkpoint;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use journal::{Journal, Slot};
 use state::{Image, Position, State, Timestamp};
 use tokio::sync::oneshot;
 
-pub(crate) use checkpoint::{newest, position_of, read, write_at_once};
+pub(crate) use at_once::{AtOnce, write_at_once};
+pub(crate) use checkpoint::{newest, position_of, read, unforeseeable_hash};
 
 /// After a failure the next attempt waits so long.
 const RETRY: Duration = Duration::from_secs(30);
