@@ -74,7 +74,8 @@ func compareOutcomes(step Step, want, got Outcome) []Diff {
 	} else if want.Text != got.Text && !limited {
 		emit("text", want.Text, got.Text, nil)
 	}
-	if want.HTTP != got.HTTP && !limited {
+	// Of another code the status and the fields follow, and whoever explains that explains them.
+	if want.HTTP != got.HTTP && !limited && want.Code == got.Code {
 		emit("http", want.HTTP, got.HTTP, nil)
 	}
 	for _, rule := range want.Broken {

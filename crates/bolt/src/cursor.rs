@@ -81,6 +81,15 @@ impl<'a> Cursor<'a> {
         Ok(Some(Entry { key, value, is_bucket: self.leaf.is_bucket(nth) }))
     }
 
+    /// What stands before the cursor, if that is on the same page: behind a seek for a key greater than all
+    /// it is the last.
+    #[must_use]
+    pub fn before(&self) -> Option<Entry<'_>> {
+        let nth = self.next.checked_sub(1).filter(|_| self.stage == Stage::Under)?;
+        let (key, value) = self.leaf.pair(nth);
+        Some(Entry { key, value, is_bucket: self.leaf.is_bucket(nth) })
+    }
+
     /// The page that the next key stands on, if the cursor was moved already.
     #[must_use]
     pub const fn page(&self) -> u64 {

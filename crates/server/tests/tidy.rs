@@ -69,8 +69,9 @@ fn crates_import_only_what_the_walls_allow() {
     }
 }
 
-/// What a hash table holds here is sorted before anybody sees its order.
-const SORTED: &str = "crates/state/src/mvcc/newest.rs";
+/// What a hash table holds here is sorted before anybody sees its order, or is never listed.
+const UNORDERED: [&str; 2] =
+    ["crates/state/src/mvcc/newest.rs", "crates/state/src/image/transcript.rs"];
 
 #[test]
 fn the_machine_is_pure() {
@@ -86,7 +87,7 @@ fn the_machine_is_pure() {
             continue;
         }
         for word in ["std::fs", "std::net", "std::time", "std::env", "async fn", "HashMap<"] {
-            if word == "HashMap<" && path.ends_with(SORTED) {
+            if word == "HashMap<" && UNORDERED.iter().any(|file| path.ends_with(file)) {
                 continue;
             }
             let used = production(&text).iter().any(|line| line.contains(word));

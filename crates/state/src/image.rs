@@ -4,6 +4,7 @@
 pub(crate) mod auth;
 mod block;
 mod load;
+mod transcript;
 
 use std::fmt;
 use std::iter::Peekable;
@@ -22,7 +23,8 @@ use crate::outcome::Alarm;
 use crate::state::State;
 use block::{Kind, record};
 
-pub use load::ImageLoader;
+pub use load::{ImageLoader, Newer, NewerSum};
+pub use transcript::{Transcript, Untold};
 
 const MAGIC: &[u8; 8] = b"MERIDIAN";
 /// What is written when there is nothing that older versions do not know, so that they read it.
@@ -146,7 +148,16 @@ impl Image {
 
     /// The bytes, in blocks of about a mebibyte, each made when it is asked for.
     pub fn chunks(&self) -> impl Iterator<Item = Bytes> + '_ {
-        Chunks { image: self, stage: Stage::Header }
+        self.chunks_with(|| self.digest())
+    }
+
+    /// As [`Image::chunks`], where somebody else computes the [`Image::digest`] meanwhile: it is asked
+    /// for in the end.
+    pub fn chunks_with<'a>(
+        &'a self,
+        digest: impl FnOnce() -> Digest + 'a,
+    ) -> impl Iterator<Item = Bytes> + 'a {
+        Chunks { image: self, stage: Stage::Header, digest: Some(Box::new(digest)) }
     }
 
     fn format(&self) -> u64 {
@@ -200,8 +211,7 @@ impl Image {
         (block::finish(out, Kind::Leases), next)
     }
 
-    fn trailer(&self, records: u64) -> Bytes {
-        let digest = self.digest();
+    fn trailer(&self, records: u64, digest: Digest) -> Bytes {
         let mut out = block::begin(64);
         put_unsigned(&mut out, records);
         put_unsigned(&mut out, self.leases.len() as u64);
@@ -215,6 +225,7 @@ impl Image {
 struct Chunks<'a> {
     image: &'a Image,
     stage: Stage<'a>,
+    digest: Option<Box<dyn FnOnce() -> Digest + 'a>>,
 }
 
 enum Stage<'a> {
@@ -226,10 +237,9 @@ enum Stage<'a> {
     Done,
 }
 
-impl Iterator for Chunks<'_> {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
+impl Chunks<'_> {
+    /// The next block in front of the records, if there is one more.
+    fn next_before_records(&mut self) -> Option<Bytes> {
         let image = self.image;
         match &mut self.stage {
             Stage::Header => {
@@ -238,17 +248,32 @@ impl Iterator for Chunks<'_> {
             }
             Stage::Auth => {
                 self.stage = Stage::Cluster;
-                image.auth_block().or_else(|| self.next())
+                image.auth_block().or_else(|| self.next_before_records())
             }
             Stage::Cluster => {
                 self.stage = Stage::Leases { next: 0 };
-                image.cluster_block().or_else(|| self.next())
+                image.cluster_block().or_else(|| self.next_before_records())
             }
             Stage::Leases { next } if *next < image.leases.len() => {
                 let block;
                 (block, *next) = image.lease_block(*next);
                 Some(block)
             }
+            _ => None,
+        }
+    }
+}
+
+impl Iterator for Chunks<'_> {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if let Some(block) = self.next_before_records() {
+            return Some(block);
+        }
+        let image = self.image;
+        match &mut self.stage {
+            Stage::Header | Stage::Auth | Stage::Cluster => None,
             Stage::Leases { .. } => {
                 let rest: Box<dyn Iterator<Item = _>> = Box::new(image.view.records());
                 self.stage = Stage::Records { rest: rest.peekable(), count: 0 };
@@ -258,9 +283,10 @@ impl Iterator for Chunks<'_> {
                 if rest.peek().is_some() {
                     return Some(records(rest, count));
                 }
-                let trailer = image.trailer(*count);
+                let count = *count;
                 self.stage = Stage::Done;
-                Some(trailer)
+                let digest = self.digest.take().map_or_else(|| image.digest(), |digest| digest());
+                Some(image.trailer(count, digest))
             }
             Stage::Done => None,
         }

@@ -41,7 +41,7 @@ pub use command::{
 pub use digest::Digest;
 pub use entry::{EntryWriter, MAX_TXN_DEPTH};
 pub use ids::{AuthRevision, Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
-pub use image::{Image, ImageError, ImageLoader};
+pub use image::{Image, ImageError, ImageLoader, Newer, NewerSum, Transcript, Untold};
 pub use import::{Import, ImportError, ImportedAuth, ImportedUser};
 pub use lease::{LeaseInfo, MAX_LEASE_TTL};
 pub use mvcc::{

@@ -50,6 +50,21 @@ fn long_keys_make_a_tree() {
 }
 
 #[test]
+fn the_last_key_is_before_all_that_are_greater() {
+    for count in [0, 1, 2, 500, 100_000] {
+        let file = file_of(&write(&one(numbered(count, 30)), PAGE_SIZE));
+        let reader = Reader::new(file).expect("a database");
+        let mut cursor = reader.bucket(b"key").expect("sound").expect("there").cursor();
+        assert_eq!(cursor.before(), None, "it was not moved yet");
+        cursor.seek(&[0xff; 9]).expect("sound");
+        let last = cursor.before().map(|entry| entry.key.to_vec());
+        assert_eq!(last, count.checked_sub(1).map(|last| last.to_be_bytes().to_vec()));
+        assert_eq!(cursor.next().expect("sound"), None);
+        assert_eq!(cursor.before(), None, "it is behind the page");
+    }
+}
+
+#[test]
 fn a_hundred_thousand_keys_are_found_again() {
     let model = one(numbered(100_000, 30));
     let reader = Reader::new(file_of(&write(&model, PAGE_SIZE))).expect("a database");

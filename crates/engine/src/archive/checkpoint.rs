@@ -10,7 +10,8 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use state::{Image, ImageLoader, KeyHash, Position, State};
+use bytes::BytesMut;
+use state::{Image, ImageError, ImageLoader, KeyHash, Position, State};
 
 use crate::fault::OpenError;
 
@@ -19,8 +20,6 @@ pub(super) const SUFFIX: &str = ".checkpoint";
 const UNFINISHED: &str = ".unfinished";
 /// Written between two syncs, so that the page cache never holds a burst that stalls the journal.
 const SYNC_EVERY: usize = 4 << 20;
-/// The same where nobody is disturbed: often enough that the disk is at work from the beginning.
-const SYNC_EVERY_AT_ONCE: usize = 64 << 20;
 /// A block larger than this was not written by us.
 const MAX_BLOCK: u32 = 1 << 30;
 /// So many blocks are in memory while a checkpoint is read.
@@ -29,48 +28,65 @@ const READ_AHEAD: usize = 4;
 /// Writes `image` to `folder`; on return it is durable under its final name. The size of the
 /// file, and what its last sync took.
 pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<(u64, Duration)> {
-    write_syncing(folder, image, SYNC_EVERY, &mut |_| {})
-}
-
-/// As [`write()`], where no journal is to be spared. `written` hears of bytes.
-pub(crate) fn write_at_once(
-    folder: &Path,
-    image: &Image,
-    written: &mut dyn FnMut(u64),
-) -> io::Result<u64> {
-    write_syncing(folder, image, SYNC_EVERY_AT_ONCE, written).map(|(bytes, _)| bytes)
-}
-
-fn write_syncing(
-    folder: &Path,
-    image: &Image,
-    sync_every: usize,
-    written: &mut dyn FnMut(u64),
-) -> io::Result<(u64, Duration)> {
-    fs::create_dir_all(folder)?;
-    let target = folder.join(format!("{:020}{SUFFIX}", image.position().0));
-    let unfinished = target.with_extension("unfinished");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(&MAGIC)?;
-    let (mut unsynced, mut all) = (0, 0);
+    let mut file = Unfinished::begin(folder, image.position())?;
+    let mut unsynced = 0;
     for chunk in image.chunks() {
-        write_block(&mut file, &chunk)?;
+        file.write(&chunk)?;
         unsynced += chunk.len();
-        all += chunk.len() as u64;
-        written(all);
-        if unsynced >= sync_every {
-            file.sync_data()?;
+        if unsynced >= SYNC_EVERY {
+            file.sync()?;
             unsynced = 0;
         }
     }
-    write_block(&mut file, &[])?;
-    let begun = Instant::now();
-    file.sync_all()?;
-    let sync = begun.elapsed();
-    let bytes = file.metadata()?.len();
-    fs::rename(&unfinished, &target)?;
-    File::open(folder)?.sync_all()?;
-    Ok((bytes, sync))
+    file.finish()
+}
+
+/// A checkpoint that has not its name yet.
+pub(super) struct Unfinished {
+    file: File,
+    path: PathBuf,
+    named: PathBuf,
+}
+
+impl Unfinished {
+    pub(super) fn begin(folder: &Path, position: Position) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let named = folder.join(format!("{:020}{SUFFIX}", position.0));
+        let path = named.with_extension("unfinished");
+        let mut file = File::create(&path)?;
+        file.write_all(&MAGIC)?;
+        Ok(Self { file, path, named })
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Writes a block, which is not empty.
+    pub(super) fn write(&mut self, block: &[u8]) -> io::Result<()> {
+        assert!(!block.is_empty(), "an empty block is the end");
+        write_block(&mut self.file, block)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Makes it durable under its name. Its size, and what its last sync took.
+    pub(super) fn finish(mut self) -> io::Result<(u64, Duration)> {
+        write_block(&mut self.file, &[])?;
+        let begun = Instant::now();
+        self.file.sync_all()?;
+        let sync = begun.elapsed();
+        let bytes = self.file.metadata()?.len();
+        fs::rename(&self.path, &self.named)?;
+        sync_folder(&self.named)?;
+        Ok((bytes, sync))
+    }
+}
+
+fn sync_folder(file: &Path) -> io::Result<()> {
+    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// Length, checksum, bytes. An empty block is the end.
@@ -123,7 +139,7 @@ pub(crate) fn read(path: &Path) -> Result<State, OpenError> {
     let (filled, blocks) = mpsc::sync_channel(READ_AHEAD);
     let (loaded, free) = mpsc::sync_channel(READ_AHEAD);
     for _ in 0..READ_AHEAD {
-        loaded.send(Vec::new()).expect("there is room for all");
+        loaded.send(BytesMut::new()).expect("there is room for all");
     }
     thread::scope(|scope| {
         let ahead = || read_blocks(file, path, free, filled);
@@ -147,13 +163,13 @@ fn open(path: &Path) -> Result<File, OpenError> {
 fn read_blocks(
     mut file: File,
     path: &Path,
-    free: Receiver<Vec<u8>>,
-    filled: SyncSender<Result<Vec<u8>, OpenError>>,
+    free: Receiver<BytesMut>,
+    filled: SyncSender<Result<BytesMut, OpenError>>,
 ) {
     let mut offset = MAGIC.len() as u64;
     while let Ok(mut block) = free.recv() {
         let read = read_block(&mut file, path, offset, &mut block).map(|()| block);
-        let last = read.as_ref().map_or(true, Vec::is_empty);
+        let last = read.as_ref().map_or(true, BytesMut::is_empty);
         offset += read.as_ref().map_or(0, |block| 8 + block.len() as u64);
         if filled.send(read).is_err() || last {
             return;
@@ -163,8 +179,8 @@ fn read_blocks(
 
 fn load_blocks(
     path: &Path,
-    blocks: Receiver<Result<Vec<u8>, OpenError>>,
-    loaded: SyncSender<Vec<u8>>,
+    blocks: Receiver<Result<BytesMut, OpenError>>,
+    loaded: SyncSender<BytesMut>,
 ) -> Result<State, OpenError> {
     let mut loader = ImageLoader::with_hash(unforeseeable_hash());
     let mut offset = MAGIC.len() as u64;
@@ -172,17 +188,30 @@ fn load_blocks(
         let block = block?;
         offset += 8 + block.len() as u64;
         if block.is_empty() {
-            return loader.finish().map_err(|error| damaged(path, offset, &error.to_string()));
+            return finish(loader).map_err(|error| damaged(path, offset, &error.to_string()));
         }
-        loader.push(&block).map_err(|error| damaged(path, offset, &error.to_string()))?;
-        // The reader may be at the end already.
-        loaded.send(block).unwrap_or_default();
+        let block = block.freeze();
+        let pushed = loader.push_owned(block.clone());
+        pushed.map_err(|error| damaged(path, offset, &error.to_string()))?;
+        // The memory is used again, unless the state kept some of it. The reader may be at the end already.
+        loaded.send(block.try_into_mut().unwrap_or_default()).unwrap_or_default();
     }
     Err(damaged(path, offset, "its reader stopped"))
 }
 
+/// Sums the records up beside the making of the index.
+fn finish(loader: ImageLoader) -> Result<State, ImageError> {
+    let newer = loader.newer();
+    thread::scope(|scope| {
+        let summing = thread::Builder::new().name("digest".to_owned());
+        let summing = summing.spawn_scoped(scope, || newer.sum());
+        let joined = || summing.ok().and_then(|summing| summing.join().ok());
+        loader.finish_with(|| joined().unwrap_or_else(|| newer.sum()))
+    })
+}
+
 /// Clients choose the keys; what these hash to, they cannot know.
-fn unforeseeable_hash() -> KeyHash {
+pub(crate) fn unforeseeable_hash() -> KeyHash {
     let hasher = RandomState::new();
     Box::new(move |key| hasher.hash_one(key))
 }
@@ -191,7 +220,7 @@ fn read_block(
     reader: &mut impl Read,
     path: &Path,
     offset: u64,
-    block: &mut Vec<u8>,
+    block: &mut BytesMut,
 ) -> Result<(), OpenError> {
     let mut head = [0; 8];
     reader.read_exact(&mut head).map_err(|error| unreadable(path, offset, &error))?;

@@ -3,6 +3,7 @@
 //! One job at a time, on a thread of its own: write a pinned image to a temporary file, sync it, give
 //! it its name, and only then trim the journal behind it.
 
+mod at_once;
 mod checkpoint;
 mod shared;
 
@@ -14,7 +15,8 @@ use journal::{Journal, Objects, Slot};
 use state::{Image, Position, State, Timestamp};
 use tokio::sync::oneshot;
 
-pub(crate) use checkpoint::{newest, position_of, read, write_at_once};
+pub(crate) use at_once::{AtOnce, write_at_once};
+pub(crate) use checkpoint::{newest, position_of, read, unforeseeable_hash};
 pub(crate) use shared::fetch;
 
 /// After a failure the next attempt waits so long.

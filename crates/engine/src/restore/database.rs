@@ -1,16 +1,20 @@
 //! An etcd's database: opened, judged, and read into a state bucket by bucket. Of the file only a page
 //! at a time is in memory.
 
+mod transcribe;
+
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use bolt::{Cursor, Reader};
 use bytes::BytesMut;
 use state::{Import, ImportError, ImportedAuth, KvRef, ModRevision, Revision, State};
 
+pub use transcribe::Transcribed;
+
 use super::{Progress, Unusable};
+use crate::archive::unforeseeable_hash;
 use crate::etcd::meta::{self, Meta};
 use crate::etcd::{Malformed, STORAGE_VERSION, alarm, auth, bucket, key, lease, member};
 
@@ -128,8 +132,17 @@ impl Database {
     fn each(
         &self,
         bucket: &[u8],
-        mut each: impl FnMut(&[u8], &[u8], u64) -> Result<(), Unusable>,
+        each: impl FnMut(&[u8], &[u8], u64) -> Result<(), Unusable>,
     ) -> Result<(), Unusable> {
+        self.each_until(bucket, each)
+    }
+
+    /// As [`Database::each`], with other reasons to stop.
+    fn each_until<E: From<Unusable>>(
+        &self,
+        bucket: &[u8],
+        mut each: impl FnMut(&[u8], &[u8], u64) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Some(mut cursor) = self.cursor(bucket)? else { return Ok(()) };
         loop {
             let page = cursor.page();
@@ -162,9 +175,17 @@ impl Database {
     /// # Errors
     /// [`Unusable`]: which page is damaged, or which record cannot be.
     pub fn load(&self, progress: Progress<'_>) -> Result<Loaded, Unusable> {
-        let hasher = RandomState::new();
-        let mut import =
-            Import::new(self.meta.compacted, Box::new(move |key| hasher.hash_one(key)));
+        let (mut import, mut notes) = self.load_all_but_records()?;
+        let last = self.load_records(&mut import, &mut notes, progress)?;
+        let loaded = import.finish(last, self.meta.scheduled, self.meta.epoch);
+        let (state, astray) = loaded.map_err(|error| self.unfit(0, error))?;
+        note_astray(astray, &mut notes);
+        progress(self.reader.bytes(), self.reader.bytes());
+        Ok(Loaded { state, notes })
+    }
+
+    fn load_all_but_records(&self) -> Result<(Import, Vec<String>), Unusable> {
+        let mut import = Import::new(self.meta.compacted, unforeseeable_hash());
         let mut notes = Vec::new();
         if let Some(what) = self.reader.other_meta() {
             notes.push(format!(
@@ -174,16 +195,7 @@ impl Database {
         self.load_leases(&mut import)?;
         self.load_alarms(&mut import, &mut notes)?;
         import.auth(self.load_auth()?);
-        let last = self.load_records(&mut import, &mut notes, progress)?;
-        let loaded = import.finish(last, self.meta.scheduled, self.meta.epoch);
-        let (state, astray) = loaded.map_err(|error| self.unfit(0, error))?;
-        if astray > 0 {
-            notes.push(format!(
-                "{astray} keys name a lease that is not there, in that etcd as here"
-            ));
-        }
-        progress(self.reader.bytes(), self.reader.bytes());
-        Ok(Loaded { state, notes })
+        Ok((import, notes))
     }
 
     fn load_leases(&self, import: &mut Import) -> Result<(), Unusable> {
@@ -250,12 +262,7 @@ impl Database {
             Ok(())
         })?;
         self.load_some(import, &mut some)?;
-        if nameless > 0 {
-            notes.push(format!(
-                "{nameless} records without a key were left out; `--bump-revision` has made them in \
-                 that etcd, whose HashKV counts them"
-            ));
-        }
+        note_nameless(nameless, notes);
         Ok(last)
     }
 
@@ -307,6 +314,21 @@ impl Records {
     fn clear(&mut self) {
         self.bytes.clear();
         self.parts.clear();
+    }
+}
+
+fn note_nameless(records: u64, notes: &mut Vec<String>) {
+    if records > 0 {
+        notes.push(format!(
+            "{records} records without a key were left out; `--bump-revision` has made them in that \
+             etcd, whose HashKV counts them"
+        ));
+    }
+}
+
+fn note_astray(keys: u64, notes: &mut Vec<String>) {
+    if keys > 0 {
+        notes.push(format!("{keys} keys name a lease that is not there, in that etcd as here"));
     }
 }
 

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use journal::{FileJournal, FileOptions};
-use state::State;
+use state::{Digest, Position, State};
 
 use super::Unusable;
-use crate::archive;
+use crate::archive::{self, AtOnce};
 
 /// The mark.
 pub const RESTORING: &str = "RESTORING";
@@ -22,6 +22,8 @@ pub struct Destination {
     dir: PathBuf,
     /// Holds the directory's lock.
     journal: Option<FileJournal>,
+    /// Whether it was not there before.
+    new: bool,
     finished: bool,
 }
 
@@ -55,22 +57,44 @@ impl Destination {
         if dir.join(RESTORING).exists() {
             clear(dir).map_err(failed)?;
         }
-        make(dir).map_err(failed)?;
-        let mut made = Self { dir: dir.to_path_buf(), journal: None, finished: false };
+        let new = make(dir).map_err(failed)?;
+        let mut made = Self { dir: dir.to_path_buf(), journal: None, new, finished: false };
         let journal = FileJournal::open(dir, FileOptions::default());
         made.journal = Some(journal.map_err(|error| Unusable(error.to_string()))?.0);
         Ok(made)
     }
 
     /// Writes the state; it is durable on return. `written` hears of the bytes. Returns how many
-    /// there are.
+    /// there are, and the state's digest.
     ///
     /// # Errors
     /// [`Unusable`] if it cannot be written.
-    pub fn write(&self, state: &State, written: &mut dyn FnMut(u64)) -> Result<u64, Unusable> {
-        let folder = self.dir.join("checkpoints");
-        let done = archive::write_at_once(&folder, &state.image(), written);
-        done.map_err(|error| Unusable::io(&folder, &error))
+    pub fn write(
+        &self,
+        state: &State,
+        written: &mut dyn FnMut(u64),
+    ) -> Result<(u64, Digest), Unusable> {
+        let done = archive::write_at_once(&self.checkpoints(), &state.image(), written);
+        done.map_err(|error| self.unwritten(&error))
+    }
+
+    /// Begins a checkpoint that is given block by block.
+    pub(super) fn at_once(&self, position: Position) -> Result<AtOnce, Unusable> {
+        let begun = AtOnce::begin(&self.checkpoints(), position);
+        begun.map_err(|error| self.unwritten(&error))
+    }
+
+    /// Makes that durable. How many bytes it has.
+    pub(super) fn finish_writing(&self, file: AtOnce) -> Result<u64, Unusable> {
+        file.finish().map_err(|error| self.unwritten(&error))
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.dir.join("checkpoints")
+    }
+
+    fn unwritten(&self, error: &io::Error) -> Unusable {
+        Unusable::io(&self.checkpoints(), error)
     }
 
     /// Takes the mark away: the directory is whole.
@@ -96,6 +120,9 @@ impl Drop for Destination {
         // What cannot be removed keeps its mark.
         if !self.finished && clear(&self.dir).is_ok() {
             drop(fs::remove_file(self.dir.join(RESTORING)));
+            if self.new {
+                drop(fs::remove_dir(&self.dir));
+            }
         }
     }
 }
@@ -124,9 +151,11 @@ fn contents(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn make(dir: &Path) -> io::Result<()> {
+/// Whether it was not there before.
+fn make(dir: &Path) -> io::Result<bool> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    if dir.exists() {
+    let new = !dir.exists();
+    if !new {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     } else {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -135,7 +164,8 @@ fn make(dir: &Path) -> io::Result<()> {
     let mut mark = File::create(dir.join(RESTORING))?;
     mark.write_all(EXPLAINED.as_bytes())?;
     mark.sync_all()?;
-    sync(dir)
+    sync(dir)?;
+    Ok(new)
 }
 
 /// Removes what a restore has written, all but its mark; anything else is an error.

@@ -13,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-pub use database::{Database, Loaded};
+pub use database::{Database, Loaded, Transcribed};
 pub use destination::{Destination, RESTORING};
 pub use member::{Member, Translate};
 pub use own::{checkpoint, directory, is_directory_of_ours};

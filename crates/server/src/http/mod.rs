@@ -60,7 +60,7 @@ impl Pages {
 
     /// For this client; `gateway` says whether it finds the JSON gateway.
     #[must_use]
-    pub(crate) fn of_peer(self, peer: Peer, gateway: bool) -> Self {
+    pub fn of_peer(self, peer: Peer, gateway: bool) -> Self {
         Self { gateway, peer, ..self }
     }
 

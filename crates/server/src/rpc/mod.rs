@@ -15,6 +15,7 @@ mod lease;
 mod lock;
 pub mod maintenance;
 mod methods;
+mod pace;
 mod range;
 mod size;
 mod slow;

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::Services;
+use super::pace::Pace;
 use crate::config::go_duration;
 use crate::grpc::{Code, Messages, PREFIX, Status, frame, put_prefix};
 use crate::observe::metrics::Metrics;
@@ -27,6 +28,8 @@ const BLOB: u64 = 32 << 10;
 const AHEAD: usize = 8;
 /// How many snapshots are made at a time: each pins a state.
 const AT_ONCE: usize = 16;
+/// After so many blobs it is seen whether others wait.
+const BLOBS_TOGETHER: u64 = 16;
 /// How much its thread gives way to all others when every core is busy.
 const NICE: i32 = 5;
 /// A transfer is slow that takes longer than at this many bytes a second, and than this.
@@ -99,7 +102,7 @@ impl Job {
             // Dropped with the job: then nobody waits any more.
             let (_over, over) = oneshot::channel();
             runtime.spawn(warn_while_slow(export.bytes(), began, over));
-            send(&export, messages.clone(), began)
+            send(&export, messages.clone(), Pace::beside(Arc::clone(&metrics)), began)
         });
         if let Err(error) = made {
             if error.kind() == io::ErrorKind::BrokenPipe {
@@ -116,7 +119,7 @@ impl Job {
     }
 }
 
-fn send(export: &Export, messages: Sender, began: Instant) -> io::Result<()> {
+fn send(export: &Export, messages: Sender, pace: Pace, began: Instant) -> io::Result<()> {
     let (total, size) = (export.bytes(), human_size(export.bytes()));
     let version = export.version().to_string();
     tracing::info!(
@@ -125,7 +128,7 @@ fn send(export: &Export, messages: Sender, began: Instant) -> io::Result<()> {
         "storage-version" = version,
         "sending database snapshot to client"
     );
-    let blobs = export.write(Blobs::new(total, version.clone(), messages))?;
+    let blobs = export.write(Blobs::new(total, version.clone(), messages, pace))?;
     let (sum, messages) = blobs.finish();
     tracing::info!(
         "total-bytes" = total,
@@ -165,6 +168,7 @@ fn pass(messages: &Sender, message: Bytes) -> io::Result<()> {
 /// Cuts a database into messages, and sums it up.
 struct Blobs {
     messages: Sender,
+    pace: Pace,
     sum: Context,
     /// Stands in every message.
     version: String,
@@ -177,9 +181,9 @@ struct Blobs {
 }
 
 impl Blobs {
-    fn new(total: u64, version: String, messages: Sender) -> Self {
+    fn new(total: u64, version: String, messages: Sender, pace: Pace) -> Self {
         let (sum, open) = (Context::new(&SHA256), BytesMut::new());
-        let mut blobs = Self { messages, sum, version, left: total, open, blob: 0, end: 0 };
+        let mut blobs = Self { messages, pace, sum, version, left: total, open, blob: 0, end: 0 };
         blobs.begin();
         blobs
     }
@@ -215,6 +219,9 @@ impl Blobs {
         encode_varint(self.version.len() as u64, &mut self.open);
         self.open.put_slice(self.version.as_bytes());
         pass(&self.messages, self.open.split().freeze())?;
+        if (self.left / BLOB).is_multiple_of(BLOBS_TOGETHER) {
+            self.pace.rest();
+        }
         self.begin();
         Ok(())
     }

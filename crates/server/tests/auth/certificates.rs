@@ -1,17 +1,20 @@
 //! Callers that are known by their certificate.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message;
-use server::grpc::{Context, Peer, Service, Status};
+use server::grpc::{Context, Peer, Service, Settings, Status, serve_connection};
+use server::http::Pages;
 use server::rpc::{Authentication, Method, Services};
 use server::security::Caller;
 use server::wire::etcdserverpb as pb;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 
-use crate::support::{BOTH, Guarded, put_of, simple, token};
+use crate::support::{BOTH, Guarded, disable, put_of, simple, token};
 
 fn context(common_name: Option<&str>, metadata: &[(&'static str, &str)]) -> Context {
     let caller = Caller { common_name: common_name.map(Arc::from) };
@@ -78,4 +81,52 @@ async fn only_root_compacts_by_certificate() {
     let denied = compact("alice").await.map(drop);
     assert_eq!(words(denied), "etcdserver: permission denied");
     compact("root").await.map(drop).unwrap();
+}
+
+/// The gateway's answer to a put by a client whose certificate has this name.
+async fn through_the_gateway(guarded: &Guarded, common_name: Option<&str>) -> String {
+    let services = guarded.server.services.clone();
+    let peer = context(common_name, &[]).peer;
+    let pages = Pages::new(services.clone()).of_peer(peer.clone(), true);
+    let (mut client, socket) = tokio::io::duplex(64 << 10);
+    tokio::spawn(async move {
+        let settings = Settings::default();
+        drop(serve_connection(socket, peer, services, pages, settings, pending()).await);
+    });
+    let body = r#"{"key":"YQ==","value":"dg=="}"#;
+    let request = format!(
+        "POST /v3/kv/put HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn the_gateway_refuses_a_certificate_that_would_name_its_user() {
+    let mut guarded = guarded(true).await;
+    let refused = "CommonName of client sending a request against gateway will be ignored and not \
+                   used as expected";
+    for name in ["alice", "eve"] {
+        let answer = through_the_gateway(&guarded, Some(name)).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.contains(refused), "{answer}");
+    }
+    // One without a name is asked for a token as on any other connection.
+    for name in [None, Some("")] {
+        let answer = through_the_gateway(&guarded, name).await;
+        assert!(answer.contains("etcdserver: user name is empty"), "{answer}");
+    }
+    disable(&mut guarded.root).await.unwrap();
+    let answer = through_the_gateway(&guarded, Some("alice")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn the_gateway_takes_a_certificate_that_names_nobody() {
+    let guarded = guarded(false).await;
+    let answer = through_the_gateway(&guarded, Some("alice")).await;
+    assert!(answer.contains("etcdserver: user name is empty"), "{answer}");
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use server::rpc::Limits;
 use server::wire::etcdserverpb as pb;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::support::{
-    Answer, BOTH, Client, DENIED, Guarded, NOBODY, READ, WRITE, auth, eventually, is, put, put_of,
-    range_of,
+    Answer, BAD_TOKEN, BOTH, Client, DENIED, Guarded, NOBODY, READ, WRITE, auth, eventually, is,
+    put, put_of, range_of,
 };
 use pb::request_op::Request;
 
@@ -168,4 +169,20 @@ async fn a_lease_ends_in_time_with_auth_on() {
     eventually("the lease ends", || engine.leases().is_empty()).await;
     assert_eq!(engine.view().revision().0, 3, "the key was deleted");
     tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// etcd looks at the size of a request once it knows the caller, and before it misses one.
+#[tokio::test]
+async fn a_request_that_is_too_large_is_told_so_before_its_missing_caller() {
+    let mut guarded = Guarded::start().await;
+    let too_large = (Code::InvalidArgument, "etcdserver: request is too large");
+    let put = |size| pb::PutRequest { value: vec![b'v'; size].into(), ..put_of("a") };
+    let path = "/etcdserverpb.KV/Put";
+    let largest = Limits::default().max_request_bytes;
+    let anonymous = &mut guarded.anonymous;
+    is(auth::<_, pb::PutResponse>(anonymous, path, put(largest)).await, too_large);
+    is(auth::<_, pb::PutResponse>(anonymous, path, put(largest - 100)).await, NOBODY);
+    is(auth::<_, pb::PutResponse>(&mut guarded.root, path, put(largest)).await, too_large);
+    let mut stranger = guarded.anonymous.bearing("nonsense");
+    is(auth::<_, pb::PutResponse>(&mut stranger, path, put(largest)).await, BAD_TOKEN);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-use engine::restore::{Database, Unusable};
+use engine::restore::{Database, Destination, Unusable};
 
 use crate::support::Store;
 
@@ -57,6 +57,39 @@ fn pages_that_are_damaged() {
     // Most bytes are of pages that nothing refers to any more, or of no page's elements.
     assert!(named > 40, "{named} were named, {harmless} did no harm");
     store.restore(&[]).expect("as it was");
+}
+
+/// What is not held in memory is judged as what is.
+#[test]
+fn pages_that_are_damaged_are_told_as_they_are_loaded() {
+    let store = Store::of("rights.db");
+    let length = fs::metadata(&store.source).expect("a file").len();
+    let (mut told, mut refused) = (0, 0);
+    for at in (0..length).step_by(199) {
+        flip(&store, at);
+        if let Ok(database) = Database::open(&store.source) {
+            let destination = Destination::claim(&store.target()).expect("claimed");
+            let loaded = database.load(&mut |_, _| {});
+            match database.transcribe(&destination, &mut |_, _| {}) {
+                Ok(Some(made)) => {
+                    let state = loaded.expect("sound").state;
+                    assert_eq!(made.digest, state.digest(), "byte {at}");
+                    told += 1;
+                }
+                // It is loaded then, or not.
+                Ok(None) => {}
+                Err(why) => {
+                    // Many records are loaded together, and the first one's page is named.
+                    let what =
+                        |why: &Unusable| why.0.rsplit(" is damaged: ").next().map(str::to_owned);
+                    assert_eq!(Some(what(&why)), loaded.err().map(|why| what(&why)), "byte {at}");
+                    refused += 1;
+                }
+            }
+        }
+        flip(&store, at);
+    }
+    assert!(told > 20 && refused > 4, "{told} were told, {refused} refused");
 }
 
 #[test]

@@ -46,6 +46,9 @@ async fn a_server_does_not_start_on_what_was_interrupted() {
     assert!(why.contains("another restore"), "{why}");
     assert!(target.join(RESTORING).exists());
     drop(claimed);
+    assert!(!target.exists(), "it was not there before");
+    fs::create_dir(&target).expect("a folder");
+    drop(Destination::claim(&target).expect("claimed"));
     assert_eq!(fs::read_dir(&target).expect("a folder").count(), 0, "it is cleared");
 }
 

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use engine::restore::{Database, Destination};
 use state::{KeyRange, LeaseId, PermissionType};
 
-use crate::support::{Store, agrees, state_in};
+use crate::support::{Store, agrees, recorded, state_in};
 
 #[test]
 fn a_snapshot() {
@@ -27,6 +28,29 @@ fn a_snapshot_with_users() {
     let state = store.restored();
     agrees(&state, "killed.expected");
     has_rights(&state);
+}
+
+/// Byte for byte: the one is made record by record, the other of a state in memory.
+#[test]
+fn a_checkpoint_is_the_same_by_both_ways() {
+    for (name, compacted) in [("snapshot.db", 13), ("rights.db", 28)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&recorded(name)).expect("a database");
+        let claim = |to: &str| Destination::claim(&folder.path().join(to)).expect("claimed");
+        let (told, loaded) = (claim("told"), claim("loaded"));
+        let transcribed = database.transcribe(&told, &mut |_, _| {}).expect("sound");
+        let transcribed = transcribed.expect("nothing is left to be compacted");
+        let state = database.load(&mut |_, _| {}).expect("sound").state;
+        assert_eq!(state.compact_revision().0, compacted, "there is something to be left out");
+        let (bytes, digest) = loaded.write(&state, &mut |_| {}).expect("written");
+        assert_eq!((transcribed.bytes, transcribed.digest), (bytes, digest));
+        assert_eq!(digest, state.digest());
+        let [told, loaded] = ["told", "loaded"].map(|to| {
+            let checkpoint = "checkpoints/00000000000000000000.checkpoint";
+            fs::read(folder.path().join(to).join(checkpoint)).expect("a checkpoint")
+        });
+        assert!(told == loaded, "{name}: two checkpoints");
+    }
 }
 
 /// The database is of before, the log has all that came after: users, too.

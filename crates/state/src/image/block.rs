@@ -62,11 +62,9 @@ fn checksum(head: &[u8], payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(head), payload)
 }
 
-/// Takes the first block off `bytes` if it is all there. `offset` is where it stands in the image.
-pub(super) fn take(
-    bytes: &mut BytesMut,
-    offset: usize,
-) -> Result<Option<(Kind, Bytes)>, DecodeError> {
+/// The kind and the whole length of the block that `bytes` begin with, if it is all there and sound.
+/// `offset` is where it stands in the image.
+pub(super) fn first(bytes: &[u8], offset: usize) -> Result<Option<(Kind, usize)>, DecodeError> {
     if bytes.len() < HEAD {
         return Ok(None);
     }
@@ -78,11 +76,11 @@ pub(super) fn take(
     if bytes.len() - HEAD < length {
         return Ok(None);
     }
-    let block = bytes.split_to(HEAD + length).freeze();
-    if checksum(&block[..5], &block[HEAD..]) != (&block[5..HEAD]).get_u32_le() {
+    let (head, payload) = bytes[..HEAD + length].split_at(HEAD);
+    if checksum(&head[..5], payload) != (&head[5..]).get_u32_le() {
         return Err(DecodeError::Damaged { what: "a block's checksum does not fit it", offset });
     }
-    Ok(Some((kind, block.slice(HEAD..))))
+    Ok(Some((kind, HEAD + length)))
 }
 
 /// Versions of keys, each relative to the one before it in the block.

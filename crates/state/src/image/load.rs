@@ -8,11 +8,11 @@ use super::block::{self, Kind, record};
 use super::{FORMAT, ImageError, MAGIC, auth};
 use crate::cluster::Cluster;
 use crate::codec::{DecodeError, Reader};
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 use crate::entry::alarm_type;
 use crate::ids::{Epoch, LeaseId, MemberId, ModRevision, Position, Revision, Timestamp};
 use crate::keyspace::Keyspace;
-use crate::mvcc::{KeyHash, Loader};
+use crate::mvcc::{KeyHash, Loader, Sum, View};
 use crate::outcome::Alarm;
 use crate::state::State;
 
@@ -55,32 +55,72 @@ impl ImageLoader {
     /// What is wrong with it; the loader is of no use afterwards.
     pub fn push(&mut self, portion: &[u8]) -> Result<(), ImageError> {
         self.unread.extend_from_slice(portion);
-        while let Some((kind, payload)) = block::take(&mut self.unread, self.offset)? {
-            let begin = self.offset + block::HEAD;
-            self.block(kind, &payload).map_err(|error| shift(error, begin))?;
-            self.offset = begin + payload.len();
+        while let Some((kind, length)) = block::first(&self.unread, self.offset)? {
+            let block = self.unread.split_to(length).freeze();
+            self.block(kind, &block)?;
         }
         Ok(())
+    }
+
+    /// As [`ImageLoader::push`], without a copy of blocks that are whole.
+    ///
+    /// # Errors
+    /// What is wrong with it; the loader is of no use afterwards.
+    pub fn push_owned(&mut self, mut portion: Bytes) -> Result<(), ImageError> {
+        while self.unread.is_empty() {
+            let Some((kind, length)) = block::first(&portion, self.offset)? else { break };
+            let block = portion.split_to(length);
+            self.block(kind, &block)?;
+        }
+        self.push(&portion)
     }
 
     /// The state, if the image was whole.
     ///
     /// # Errors
     /// It ends too early, or is not the state that was written.
-    pub fn finish(mut self) -> Result<State, ImageError> {
+    pub fn finish(self) -> Result<State, ImageError> {
+        let newer = self.newer();
+        self.finish_with(|| newer.sum())
+    }
+
+    /// The longer part of what [`ImageLoader::finish`] has to do, for another thread. After all portions.
+    #[must_use]
+    pub fn newer(&self) -> Newer {
+        Newer(self.keys.as_ref().map(Loader::history_alone))
+    }
+
+    /// As [`ImageLoader::finish`], where somebody else computes [`Newer::sum`] meanwhile: it is asked
+    /// for in the end.
+    ///
+    /// # Errors
+    /// It ends too early, or is not the state that was written.
+    pub fn finish_with(mut self, newer: impl FnOnce() -> NewerSum) -> Result<State, ImageError> {
         let offset = self.offset + self.unread.len();
         let whole = self.unread.is_empty();
-        let (Some(written), true) = (self.written, whole) else {
+        let (Some(written), Some(keys), true) = (self.written, self.keys.take(), whole) else {
             return Err(DecodeError::Damaged { what: "it ends too early", offset }.into());
         };
-        let loaded = self.state.digest();
+        self.state.keyspace.mvcc = keys.finish();
+        self.attach();
+        let image = self.state.image();
+        let keys = image.view.hash_with(newer().0);
+        let loaded = Digest { keys, rest: digest::rest(&image) };
         if written != loaded {
             return Err(ImageError::Digest { written, loaded });
         }
-        Ok(std::mem::take(&mut self.state))
+        Ok(self.state)
     }
 
-    fn block(&mut self, kind: Kind, payload: &Bytes) -> Result<(), DecodeError> {
+    fn block(&mut self, kind: Kind, block: &Bytes) -> Result<(), DecodeError> {
+        let begin = self.offset + block::HEAD;
+        let payload = block.slice(block::HEAD..);
+        self.payload(kind, &payload).map_err(|error| shift(error, begin))?;
+        self.offset = begin + payload.len();
+        Ok(())
+    }
+
+    fn payload(&mut self, kind: Kind, payload: &Bytes) -> Result<(), DecodeError> {
         let mut reader = Reader::new(payload);
         if self.written.is_some() {
             return reader.damaged("something follows the end");
@@ -177,9 +217,6 @@ impl ImageLoader {
         if records != self.records || leases != self.state.lease_count() as u64 {
             return reader.damaged("records or leases are missing");
         }
-        let Some(keys) = self.keys.take() else { return reader.damaged("no header") };
-        self.state.keyspace.mvcc = keys.finish();
-        self.attach();
         self.written = Some(Digest { keys: reader.fixed32()?, rest: reader.fixed32()? });
         Ok(())
     }
@@ -194,6 +231,20 @@ impl ImageLoader {
             }
             leases.reattach(kv.key, kv.lease);
         }
+    }
+}
+
+/// The loaded records above the compacted revision, of which the digest is made.
+pub struct Newer(Option<View>);
+
+/// What they come to.
+pub struct NewerSum(Sum);
+
+impl Newer {
+    /// Reads all of them.
+    #[must_use]
+    pub fn sum(&self) -> NewerSum {
+        NewerSum(self.0.as_ref().map_or_else(Sum::behind, View::sum_of_newer))
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::append_only::{Appender, Buffer, MARK_BYTES};
-use super::record::KvRef;
+use super::record::{HEADER_MAX, KvRef};
 use super::walk::Walk;
 use crate::ids::{ModRevision, Revision};
 
@@ -307,8 +307,8 @@ impl History {
 
     /// Appends a record, which must be newer than all before it. Returns where it stands.
     pub(super) fn append(&mut self, kv: &KvRef<'_>) -> Spot {
-        let header = kv.header();
-        let parts = [header.as_slice(), kv.key, kv.value];
+        let mut room = [0; HEADER_MAX];
+        let parts = [kv.header(&mut room), kv.key, kv.value];
         self.append_parts(kv.at(), parts);
         let segment = self.dead.len() - 1;
         let slot = self.segments.0[segment].len() - 1;

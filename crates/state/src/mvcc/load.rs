@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use super::compaction::Compaction;
+use super::index::Index;
 use super::newest::{AHEAD, KeyHash, Newest};
 use super::record::KvRef;
 use super::view::{View, weight};
@@ -135,6 +136,14 @@ impl Loader {
     #[must_use]
     pub const fn last(&self) -> ModRevision {
         self.last
+    }
+
+    /// The records so far, to be read in the order of history; by key none is found.
+    pub(crate) fn history_alone(&self) -> View {
+        let Mvcc { history, revision, .. } = &self.mvcc;
+        let segments = history.segments().clone();
+        let compacted = self.mvcc.compact_revision();
+        View::new(segments, Index::default(), *revision, compacted, self.mvcc.sizes())
     }
 
     /// The store, at a revision that was not known when it was begun.

@@ -18,7 +18,9 @@ mod walk;
 
 pub use events::Events;
 pub use hash::KeyspaceHash;
+pub(crate) use hash::Sum;
 pub use load::{Loader, Unloadable};
+pub(crate) use newest::Hashed;
 pub use newest::KeyHash;
 pub use page::RangePage;
 pub use record::KvRef;
@@ -32,7 +34,7 @@ use crate::outcome::Refusal;
 use crate::range::{KeyRange, RangeQuery};
 
 /// A sub revision takes one bit less than its type has.
-const MAX_CHANGES: u32 = u32::MAX >> 1;
+pub(crate) const MAX_CHANGES: u32 = u32::MAX >> 1;
 
 /// The writer's side. Changes gather under the next revision until [`Mvcc::commit`]; the reads here
 /// see them before that, views taken earlier never do.

@@ -87,7 +87,7 @@ fn record(history: &Segments, spot: Spot) -> KvRef<'_> {
 
 /// What is a hash already.
 #[derive(Default)]
-struct Hashed(u64);
+pub(crate) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn write(&mut self, _: &[u8]) {

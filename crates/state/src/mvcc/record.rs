@@ -13,7 +13,8 @@ const TOMBSTONE: u8 = 1;
 const CREATED: u8 = 2;
 const LEASED: u8 = 4;
 const PREVIOUS: u8 = 8;
-const HEADER_MAX: usize = 64;
+/// More than any header takes.
+pub(super) const HEADER_MAX: usize = 64;
 
 /// One version of a key, where it stands in history. A tombstone has only its key and its revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +80,10 @@ impl<'a> KvRef<'a> {
         }
     }
 
-    /// The bytes that go before key and value.
-    pub(super) fn header(&self) -> Header {
+    /// The bytes that go before key and value, written where there is `room`.
+    pub(super) fn header<'r>(&self, room: &'r mut [u8; HEADER_MAX]) -> &'r [u8] {
         let created = self.version == 1 && self.create_revision == self.mod_revision;
-        let mut header = Header { bytes: [0; HEADER_MAX], len: 1 };
+        let mut header = Header { bytes: room, len: 1 };
         let mut flags = 0;
         header.number(self.key.len() as u64);
         if self.tombstone {
@@ -105,8 +106,9 @@ impl<'a> KvRef<'a> {
             header.number(distance(self.mod_revision, previous.main));
             header.number(u64::from(previous.sub));
         }
-        header.bytes[0] = flags;
-        header
+        let Header { bytes, len } = header;
+        bytes[0] = flags;
+        &bytes[..len]
     }
 
     /// Reads the record written at `at`.
@@ -139,23 +141,23 @@ fn distance(from: Revision, back_to: Revision) -> u64 {
 }
 
 /// What stands before key and value in a record.
-pub(super) struct Header {
-    bytes: [u8; HEADER_MAX],
+struct Header<'r> {
+    bytes: &'r mut [u8; HEADER_MAX],
     len: usize,
 }
 
-impl Header {
-    /// The bytes.
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
+impl Header<'_> {
     fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
-            self.raw(&[number as u8 | 0x80]);
+            self.byte(number as u8 | 0x80);
             number >>= 7;
         }
-        self.raw(&[number as u8]);
+        self.byte(number as u8);
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
     }
 
     fn raw(&mut self, bytes: &[u8]) {
@@ -197,10 +199,11 @@ mod tests {
     use super::*;
 
     fn round_trip(kv: KvRef<'_>) -> usize {
-        let header = kv.header();
-        let bytes = [header.as_slice(), kv.key, kv.value].concat();
+        let mut room = [0; HEADER_MAX];
+        let header = kv.header(&mut room);
+        let bytes = [header, kv.key, kv.value].concat();
         assert_eq!(KvRef::decode(&bytes, kv.at()), kv);
-        header.as_slice().len()
+        header.len()
     }
 
     #[test]
