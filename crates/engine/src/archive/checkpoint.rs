@@ -28,35 +28,8 @@ const READ_AHEAD: usize = 4;
 /// Writes `image` to `folder`; on return it is durable under its final name. The size of the
 /// file, and what its last sync took.
 pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<(u64, Duration)> {
-<<<<<<< HEAD
-    write_syncing(folder, image, SYNC_EVERY, &mut |_| {})
-}
-
-/// As [`write()`], where no journal is to be spared. `written` hears of bytes.
-pub(crate) fn write_at_once(
-    folder: &Path,
-    image: &Image,
-    written: &mut dyn FnMut(u64),
-) -> io::Result<u64> {
-    write_syncing(folder, image, SYNC_EVERY_AT_ONCE, written).map(|(bytes, _)| bytes)
-}
-
-fn write_syncing(
-    folder: &Path,
-    image: &Image,
-    sync_every: usize,
-    written: &mut dyn FnMut(u64),
-) -> io::Result<(u64, Duration)> {
-    fs::create_dir_all(folder)?;
-    let target = folder.join(format!("{:020}{SUFFIX}", image.position().0));
-    let unfinished = target.with_extension("unfinished");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(&MAGIC)?;
-    let (mut unsynced, mut all) = (0, 0);
-=======
     let mut file = Unfinished::begin(folder, image.position())?;
     let mut unsynced = 0;
->>>>>>> restore6
     for chunk in image.chunks() {
         file.write(&chunk)?;
         unsynced += chunk.len();
