@@ -114,7 +114,8 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
     let access =
         Access::new(&config.host_whitelist, &config.cors).with_profiles(config.enable_pprof);
     let gateway = config.enable_grpc_gateway;
-    let parts = Parts { services, settings: settings(config), access, gateway, drain: DRAIN };
+    let parts =
+        Parts { services, peers: None, settings: settings(config), access, gateway, drain: DRAIN };
     Ok(Member { engine, tasks, parts, listeners, exporter })
 }
 

@@ -42,7 +42,7 @@ pub use members::InitialClusterState;
 pub(crate) use members::restored_identity;
 pub use notice::Notice;
 pub use rotation::Rotation;
-pub use tls::{AllowedClients, SelfSigned, Tls, TlsVersions};
+pub use tls::{AllowedClients, SelfSigned, Side, Tls, TlsVersions};
 pub use tracing::Tracing;
 pub use url::{ListenAddress, Scheme, Url};
 

@@ -119,6 +119,10 @@ fn told(asked: &Asked<'_>) {
             tracing::info!(address, "serving metrics");
             return;
         }
+        Traffic::Peers => {
+            tracing::info!(address, "serving peer traffic");
+            return;
+        }
     };
     if asked.plaintext {
         tracing::info!(
