@@ -1,6 +1,8 @@
 //! The writer's end of lines: the service `meridian.peer.v1.Replicas`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use engine::replicas::{News, Order};
@@ -65,6 +67,7 @@ impl Attendant {
         mut requests: Requests,
         news: mpsc::Sender<News>,
         open: oneshot::Sender<()>,
+        left: oneshot::Receiver<Infallible>,
     ) -> Result<(), Status> {
         let first = timeout(PATIENCE, requests.next()).await.map_err(|_| silent())?;
         let first = first.ok_or_else(silent)??;
@@ -75,16 +78,20 @@ impl Attendant {
         let (queue, orders) = Queue::new(MOST_MESSAGES, MOST_BYTES);
         let mut following = self.writer.follow(hello, orders, news);
         // What is refused at once is refused before the line counts as open.
-        if let std::task::Poll::Ready(ended) = poll!(&mut following) {
+        if let Poll::Ready(ended) = poll!(&mut following) {
             return ended.map_err(Status::from);
         }
         if open.send(()).is_err() {
             return Ok(());
         }
-        tokio::select! {
-            ended = following => ended.map_err(Status::from),
+        let broken = tokio::select! {
+            ended = &mut following => return ended.map_err(Status::from),
             ended = take_in(requests, queue) => ended,
-        }
+            _ = left => Ok(()),
+        };
+        // No order comes any more: whoever serves the line sees that and ends it in good order.
+        drop(timeout(PATIENCE, following).await);
+        broken
     }
 
     fn stranger(&self, cluster: u64) -> Status {
@@ -149,8 +156,9 @@ impl Service for Attendant {
     fn bidirectional(&self, _: Method, _: Context, requests: Requests) -> Result<Messages, Status> {
         let (sender, news) = mpsc::channel(MOST_MESSAGES);
         let (open, opened) = oneshot::channel();
-        let task = tokio::spawn(self.clone().attend(requests, sender, open));
-        let line = Attended { task: Some(task), opened: Some(opened), news };
+        let (stays, left) = oneshot::channel();
+        let task = tokio::spawn(self.clone().attend(requests, sender, open, left));
+        let line = Attended { task: Some(task), opened: Some(opened), news, _stays: stays };
         Ok(Box::pin(stream::unfold(line, |mut line| async move {
             let next = line.next().await?;
             Some((next, line))
@@ -167,6 +175,7 @@ struct Attended {
     task: Option<JoinHandle<Result<(), Status>>>,
     opened: Option<oneshot::Receiver<()>>,
     news: mpsc::Receiver<News>,
+    _stays: oneshot::Sender<Infallible>,
 }
 
 impl Attended {
@@ -192,13 +201,5 @@ impl Attended {
         };
         self.task = None;
         ended.err().map(Err)
-    }
-}
-
-impl Drop for Attended {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
     }
 }

@@ -191,7 +191,7 @@ mod tests {
         };
         assert_eq!(read_hello(bare(hello(0xc1, &said))), Ok((0xc1, said)));
         assert!(read_hello(Bytes::from_static(b"\xff\xff")).is_err());
-        assert!(read_hello(bare(welcome())).is_err(), "the wrong direction");
+        assert!(read_hello(bare(news(News::Idle))).is_err(), "the wrong direction");
     }
 
     #[test]

@@ -12,8 +12,8 @@ mod queue;
 
 use std::time::Duration;
 
-use engine::Fault;
 use engine::replicas::{Hello, News, Order};
+use engine::{Engine, Fault};
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
@@ -39,7 +39,8 @@ const FOLLOW: &str = "/meridian.peer.v1.Replicas/Follow";
 
 /// Who has the writer's end of lines.
 pub trait Writer: Send + Sync + 'static {
-    /// Serves a follower until the line ends. Dropped when the line breaks.
+    /// Serves a follower until the line ends: when there are no more orders, or nobody hears the news. Given
+    /// a second for that, and then dropped.
     ///
     /// # Errors
     /// Why this follower is not served, also because there is no writer here.
@@ -49,4 +50,16 @@ pub trait Writer: Send + Sync + 'static {
         orders: mpsc::Receiver<Order>,
         news: mpsc::Sender<News>,
     ) -> BoxFuture<'static, Result<(), Fault>>;
+}
+
+impl Writer for Engine {
+    fn follow(
+        &self,
+        hello: Hello,
+        orders: mpsc::Receiver<Order>,
+        news: mpsc::Sender<News>,
+    ) -> BoxFuture<'static, Result<(), Fault>> {
+        let engine = self.clone();
+        Box::pin(async move { Engine::follow(&engine, hello, orders, news).await })
+    }
 }
