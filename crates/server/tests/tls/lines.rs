@@ -329,7 +329,8 @@ async fn strangers_do_not_come_in_and_are_not_called() {
     let url = port.url().replace("http://127.0.0.1", "https://localhost");
     // A replica of another CA, on either side of the line.
     let theirs = replica(&other, &leaf, false);
-    let why = called(&caller(Some(&theirs)), &[url.clone()]).await.err().expect("a refusal");
+    let why =
+        called(&caller(Some(&theirs)), std::slice::from_ref(&url)).await.err().expect("a refusal");
     assert!(why.contains("invalid peer certificate"), "{why}");
     let trusting = Tls { trusted_ca_file: tls.trusted_ca_file.clone(), ..theirs.clone() };
     assert!(called(&caller(Some(&trusting)), &[url]).await.is_err());
