@@ -26,8 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(["."])
         .skip_debug(SECRET.map(|message| format!(".etcdserverpb.{message}")))
         .compile_fds(descriptors)?;
-    // What others are told, in their words.
-    let descriptors = protox::compile(["otlp.proto", "profile.proto"], ["proto"])?;
+    // What others are told, in their words, and what replicas tell each other.
+    let descriptors = protox::compile(["otlp.proto", "profile.proto", "peer.proto"], ["proto"])?;
     prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
     Ok(())
 }

@@ -5,6 +5,7 @@ pub mod ctl;
 pub mod grpc;
 pub mod http;
 pub mod observe;
+pub mod peers;
 pub mod probe;
 pub mod rpc;
 pub mod security;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use engine::Engine;
 use server::config::{self, Config, Invocation, Notice};
 use server::ctl::restore;
 use server::observe::supervisor::Supervisor;
@@ -17,6 +18,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// How long the last spans may take to their collector.
 const LAST_SPANS: Duration = Duration::from_secs(1);
+/// How long a writer that is asked to stop waits for another replica to take over.
+const HANDING_OVER: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     match config::this_process() {
@@ -99,7 +102,7 @@ fn run(config: &Config, notices: &[Notice]) -> ExitCode {
 async fn member(config: &Config) -> Result<&'static str, String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
-    let Member { engine, tasks, parts, listeners, exporter } =
+    let Member { engine, tasks, parts, listeners, exporter, lock } =
         start(config).await.map_err(|e| e.to_string())?;
     let exporting = exporter.map(|exporter| tokio::spawn(exporter.run()));
     let (writer_ended, writer) = tokio::sync::oneshot::channel::<()>();
@@ -127,6 +130,7 @@ async fn member(config: &Config) -> Result<&'static str, String> {
             _ = writer => {}
         }
         supervisor.stopping();
+        hand_over(&engine).await;
     };
     let served = serve::serve(parts, listeners, shutdown).await;
     engine.stop();
@@ -140,8 +144,23 @@ async fn member(config: &Config) -> Result<&'static str, String> {
         // Nobody finishes a call any more; what a collector does not take by then is lost.
         drop(tokio::time::timeout(LAST_SPANS, exporting).await);
     }
+    drop(lock);
     served.map_err(|error| error.to_string())?;
     why
+}
+
+/// Has another replica write from now on, while this one still answers: clients see no more of it than the
+/// pause of one append.
+async fn hand_over(engine: &Engine) {
+    let status = engine.status();
+    if status.cluster.members().len() < 2 || status.leader != status.member {
+        return;
+    }
+    match tokio::time::timeout(HANDING_OVER, engine.hand_over(None)).await {
+        Ok(Ok(to)) => tracing::info!(to = %format_args!("{:x}", to.0), "handed over"),
+        Ok(Err(error)) => tracing::warn!(%error, "no other replica took over before the end"),
+        Err(_) => tracing::warn!("no other replica took over in time"),
+    }
 }
 
 fn addresses(config: &Config) -> String {

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::grpc;
 use crate::http::Access;
 use crate::observe::process;
+use crate::peers::Attendant;
 use crate::rpc::Services;
 use crate::security::Credentials;
 use door::{Door, House};
@@ -35,6 +36,8 @@ const MOST_CONNECTIONS: u64 = 1 << 20;
 pub struct Parts {
     /// The services of one member.
     pub services: Services,
+    /// What answers other replicas, if there may be any.
+    pub peers: Option<Attendant>,
     /// Limits of a connection.
     pub settings: grpc::Settings,
     /// Who may ask for pages.
@@ -66,6 +69,8 @@ pub enum Traffic {
     Http,
     /// The pages for metrics and health alone.
     Metrics,
+    /// Other replicas.
+    Peers,
 }
 
 /// What connections of a listener go through.
@@ -93,6 +98,7 @@ pub async fn serve(
     let sweeper = tokio::spawn(parts.services.clone().sweep_tokens());
     let house = Arc::new(House {
         services: parts.services,
+        peers: parts.peers,
         settings: parts.settings,
         access: Arc::new(parts.access),
         gateway: parts.gateway,

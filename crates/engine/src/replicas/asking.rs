@@ -14,6 +14,13 @@ impl Engine {
         self.shared.status.lock().role
     }
 
+    /// Whether we are a member that may not become the writer yet. Cheap: it is asked before every call.
+    #[must_use]
+    pub fn is_learner(&self) -> bool {
+        let status = self.shared.status.lock();
+        status.cluster.members().get(&status.member).is_some_and(|member| member.learner)
+    }
+
     /// Makes another replica the writer: the one named, or any that follows. Nothing is lost, and clients see
     /// a pause of one append. The new writer.
     ///

@@ -70,6 +70,7 @@ fn entry(flag: &Flag) -> String {
 fn sentence(meaning: Meaning) -> String {
     match meaning {
         Meaning::Used(text) => text.to_owned(),
+        Meaning::Shared(text) => format!("With a shared journal: {text}"),
         Meaning::Nothing(why) => format!("Accepted, without meaning here: {why}."),
         Meaning::Refused(why) => format!("Refused: {why}."),
     }

@@ -23,6 +23,19 @@ impl Identity {
     }
 }
 
+/// A cluster's number where a journal is shared: from its token alone, since a replica may join knowing
+/// nothing of the others, and must come to the same.
+#[must_use]
+pub fn shared_cluster_id(token: &str) -> u64 {
+    first_eight([token.as_bytes()].into_iter())
+}
+
+/// A number for a member that is added at this moment, in seconds since 1970.
+#[must_use]
+pub fn added_member_id(peer_urls: &[Url], seconds: u64) -> u64 {
+    member_id(peer_urls, &seconds.to_string())
+}
+
 /// A member's number: from its peer URLs and the cluster's token.
 #[must_use]
 pub fn member_id(peer_urls: &[Url], token: &str) -> u64 {

@@ -1,9 +1,10 @@
-//! The flags that say who belongs to the cluster. With the embedded journal that is one member.
+//! The flags that say who belongs to the cluster: one member with the embedded journal; with a shared one
+//! those that found it, after which the journal knows better.
 
 use std::collections::BTreeMap;
 
 use super::flags::{Fault, Flags};
-use super::identity::Identity;
+use super::identity::{self, Identity};
 use super::url::{self, Url};
 
 /// `--initial-cluster-state`.
@@ -15,16 +16,27 @@ pub enum InitialClusterState {
     Existing,
 }
 
-/// The one member.
+/// One of those that found a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Founder {
+    /// As etcd numbers it.
+    pub member_id: u64,
+    /// Where the others reach it.
+    pub peer_urls: Vec<Url>,
+}
+
+/// This member, and those it begins with.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) peer_urls: Vec<Url>,
     pub(crate) identity: Identity,
+    pub(crate) founders: Vec<Founder>,
+    pub(crate) token: String,
     pub(crate) state: InitialClusterState,
 }
 
 impl Member {
-    pub(crate) fn resolve(flags: &Flags, name: &str) -> Result<Self, String> {
+    pub(crate) fn resolve(flags: &Flags, name: &str, shared: bool) -> Result<Self, String> {
         let advertised = flags.urls("initial-advertise-peer-urls");
         for url in &advertised {
             url.check_host().map_err(|why| {
@@ -37,14 +49,25 @@ impl Member {
             _ => InitialClusterState::New,
         };
         check_discovery(flags)?;
-        let peer_urls = match flags.text("initial-cluster") {
-            _ if name.is_empty() => return Err("--name must not be empty".to_owned()),
-            _ if !flags.is_set("initial-cluster") => advertised,
-            text => of_initial_cluster(&text, name, advertised, flags)?,
-        };
         let token = flags.text("initial-cluster-token");
-        let identity = Identity::of_single_member(&peer_urls, &token);
-        Ok(Self { peer_urls, identity, state })
+        let alone = |urls: Vec<Url>| BTreeMap::from([(name.to_owned(), urls)]);
+        let members = match flags.text("initial-cluster") {
+            _ if name.is_empty() => return Err("--name must not be empty".to_owned()),
+            _ if !flags.is_set("initial-cluster") => alone(advertised),
+            text if shared => of_shared(&text, name, advertised, flags)?,
+            text => alone(of_initial_cluster(&text, name, advertised, flags)?),
+        };
+        let founders = members.values().map(|urls| Founder {
+            member_id: identity::member_id(urls, &token),
+            peer_urls: urls.clone(),
+        });
+        let founders = founders.collect();
+        let peer_urls = members.get(name).cloned().unwrap_or_default();
+        let mut identity = Identity::of_single_member(&peer_urls, &token);
+        if shared {
+            identity.cluster_id = identity::shared_cluster_id(&token);
+        }
+        Ok(Self { peer_urls, identity, founders, token, state })
     }
 }
 
@@ -55,7 +78,7 @@ pub(crate) fn restored_identity(arguments: &[String]) -> Result<Identity, String
         Fault::Help => "--help has no value".to_owned(),
         Fault::Syntax(why) | Fault::Stray(why) => why,
     })?;
-    Member::resolve(&flags, &flags.text("name")).map(|member| member.identity)
+    Member::resolve(&flags, &flags.text("name"), false).map(|member| member.identity)
 }
 
 fn check_discovery(flags: &Flags) -> Result<(), String> {
@@ -72,9 +95,11 @@ fn check_discovery(flags: &Flags) -> Result<(), String> {
         return Err("both --discovery-token and --discovery-endpoints must be set".to_owned());
     }
     if given("discovery-srv") || given("discovery-srv-name") || !endpoints.is_empty() {
-        return Err("discovery finds the members of a new cluster, and the embedded journal has \
-                    only one: remove the --discovery flags"
-            .to_owned());
+        return Err(
+            "discovery finds the members of a new cluster, and here the journal knows them: \
+                    remove the --discovery flags"
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -90,8 +115,8 @@ fn of_initial_cluster(
     if members.len() > 1 {
         return Err(format!(
             "--initial-cluster names {} members ({}), but the embedded journal is kept by one \
-             machine alone; set --initial-cluster={name}={} to run one member, or choose a shared \
-             journal with --journal in a later release",
+             machine alone; set --initial-cluster={name}={} to run one member, or share a journal with \
+             --journal=postgres://USER@HOST/DATABASE",
             members.len(),
             members.keys().cloned().collect::<Vec<_>>().join(", "),
             join(&advertised),
@@ -115,6 +140,48 @@ fn of_initial_cluster(
         ));
     }
     Ok(urls.clone())
+}
+
+/// All members, with etcd's rules for this one.
+fn of_shared(
+    text: &str,
+    name: &str,
+    advertised: Vec<Url>,
+    flags: &Flags,
+) -> Result<BTreeMap<String, Vec<Url>>, String> {
+    let members = parse(text)?;
+    let Some(own) = members.get(name) else {
+        return Err(format!(
+            "couldn't find local name {name:?} in the initial cluster configuration: --name and one of \
+             the names in --initial-cluster={text} must be the same"
+        ));
+    };
+    // As in etcd, one that joins has been announced before.
+    if flags.text("initial-cluster-state") != "existing" {
+        let absent = |from: &[Url], of: &[Url]| {
+            let absent = from.iter().filter(|url| !of.contains(url));
+            absent.map(|url| format!("{name}={url}")).collect::<Vec<_>>().join(",")
+        };
+        let (missing, surplus) = (absent(own, &advertised), absent(&advertised, own));
+        if !missing.is_empty() {
+            return Err(format!(
+                "--initial-cluster has {missing} but missing from --initial-advertise-peer-urls={}",
+                join(&advertised)
+            ));
+        }
+        if !surplus.is_empty() {
+            return Err(format!(
+                "--initial-advertise-peer-urls has {surplus} but missing from --initial-cluster={name}={}",
+                join(own)
+            ));
+        }
+    }
+    let mut all: Vec<&Url> = members.values().flatten().collect();
+    all.sort();
+    if all.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(format!("initial cluster {text} has duplicate url"));
+    }
+    Ok(members)
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Vec<Url>>, String> {

@@ -14,10 +14,12 @@ mod gates;
 mod help;
 pub mod identity;
 mod invocation;
+mod journal;
 mod log;
 mod members;
 mod node;
 mod notice;
+mod peers;
 mod resolve;
 mod rotation;
 mod suites;
@@ -37,12 +39,13 @@ pub use compaction::AutoCompaction;
 pub(crate) use duration::go_duration;
 pub use identity::Identity;
 pub use invocation::{Invocation, from_process, this_process};
+pub use journal::JournalPlace;
 pub use log::{LogFormat, LogLevel, LogOutput, LogSettings};
-pub use members::InitialClusterState;
 pub(crate) use members::restored_identity;
+pub use members::{Founder, InitialClusterState};
 pub use notice::Notice;
 pub use rotation::Rotation;
-pub use tls::{AllowedClients, SelfSigned, Tls, TlsVersions};
+pub use tls::{AllowedClients, SelfSigned, Side, Tls, TlsVersions};
 pub use tracing::Tracing;
 pub use url::{ListenAddress, Scheme, Url};
 
@@ -74,8 +77,14 @@ pub struct KeepAlive {
 pub struct Config {
     /// The member's name.
     pub name: String,
-    /// Where the journal and its checkpoints stand.
+    /// Where checkpoints stand, and the journal too unless it is a shared one.
     pub data_dir: PathBuf,
+    /// Where the journal is kept.
+    pub journal: JournalPlace,
+    /// Where other replicas are served; nowhere, if the journal is not shared.
+    pub listen_peer_urls: Vec<Listen>,
+    /// TLS towards other replicas.
+    pub peer_tls: Option<Tls>,
     /// Where gRPC is served, and HTTP too while `listen_client_http_urls` is empty.
     pub listen_client_urls: Vec<Listen>,
     /// Where HTTP alone is served.
@@ -88,8 +97,15 @@ pub struct Config {
     pub initial_advertise_peer_urls: Vec<Url>,
     /// Whether an empty data directory may be started from.
     pub initial_cluster_state: InitialClusterState,
-    /// The ids of a new data directory; one that exists keeps its own.
+    /// The ids of a new data directory; one that exists keeps its own. With a shared journal, that says
+    /// which member this is.
     pub identity: Identity,
+    /// The members of a cluster that is to be made, this one among them.
+    pub founders: Vec<Founder>,
+    /// Which of the clusters that share a database this is.
+    pub initial_cluster_token: String,
+    /// How long nothing is heard of a writer until another one is made.
+    pub election_timeout: Duration,
     /// Size of the data at which writes are refused; `None` is no limit.
     pub quota_backend_bytes: Option<ByteSize>,
     /// Largest request.

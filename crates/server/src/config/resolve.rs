@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::auth::{self, AuthToken};
 use super::compaction::AutoCompaction;
 use super::flags::Flags;
+use super::journal::JournalPlace;
 use super::log::LogSettings;
 use super::members::Member;
 use super::notice::Notice;
@@ -14,7 +15,7 @@ use super::table::{self, Meaning};
 use super::tls::{self, Tls};
 use super::tracing::Tracing;
 use super::url::Url;
-use super::{ByteSize, Config, KeepAlive, Listen, gates};
+use super::{ByteSize, Config, KeepAlive, Listen, gates, peers};
 
 const GIB: u64 = 1 << 30;
 const DEFAULT_QUOTA: ByteSize = ByteSize(2 * GIB);
@@ -40,15 +41,24 @@ pub(crate) fn resolve(flags: &Flags, from_file: bool) -> Result<(Config, Vec<Not
     let log = LogSettings::resolve(flags, &mut notices)?;
     let (listeners, tls) = listeners(flags, from_file, &mut notices)?;
     let shortest_lease = shortest_lease(flags)?;
-    let member = Member::resolve(flags, &flags.text("name"))?;
+    let journal = JournalPlace::parse(&flags.text("journal"))?;
+    let member = Member::resolve(flags, &flags.text("name"), journal.is_shared())?;
     check_advertised(flags, from_file)?;
     gates::check(&flags.gates("feature-gates"))?;
     check_the_rest(flags)?;
-    check_journal(flags)?;
     let auth = (auth::token(flags, &mut notices)?, auth::bcrypt_cost(flags, &mut notices));
     recommend(flags, &mut notices);
-    accepted(flags, &mut notices);
-    let config = Config { tls, ..build(flags, log, listeners, shortest_lease, member, auth)? };
+    accepted(flags, journal.is_shared(), &mut notices);
+    let peer_tls = match journal {
+        JournalPlace::File => None,
+        _ => peers::resolve(flags, from_file, &data_dir(flags), &mut notices)?,
+    };
+    let config = Config {
+        tls,
+        peer_tls,
+        journal,
+        ..build(flags, log, listeners, shortest_lease, member, auth)?
+    };
     Ok((config, notices))
 }
 
@@ -68,9 +78,15 @@ fn build(
         listen_client_http_urls: http,
         listen_metrics_urls: metrics,
         advertise_client_urls: flags.urls("advertise-client-urls"),
+        journal: JournalPlace::File,
+        listen_peer_urls: bind(flags.urls("listen-peer-urls"))?,
+        peer_tls: None,
         initial_advertise_peer_urls: member.peer_urls,
         initial_cluster_state: member.state,
         identity: member.identity,
+        founders: member.founders,
+        initial_cluster_token: member.token,
+        election_timeout: Duration::from_millis(flags.uint("election-timeout")),
         quota_backend_bytes: quota(flags),
         max_request_bytes: ByteSize(flags.uint("max-request-bytes")),
         max_txn_ops: flags.uint("max-txn-ops"),
@@ -113,26 +129,8 @@ fn listeners(
     let urls = ["listen-client-urls", "listen-client-http-urls", "listen-metrics-urls"]
         .map(|name| flags.urls(name));
     let tls = tls::resolve(flags, from_file, &urls, &data_dir(flags), notices)?;
-    // No peer port is opened, but etcd would not start with a bad one.
-    bind(flags.urls("listen-peer-urls"))?;
     let [client, http, metrics] = urls;
     Ok(([bind(client)?, bind(http)?, bind(metrics)?], tls))
-}
-
-/// There is one journal in this release, and asking for another is refused.
-fn check_journal(flags: &Flags) -> Result<(), String> {
-    let place = flags.text("journal");
-    // The place may hold a password: only its scheme is ever shown.
-    match place.split([':', '/']).next().unwrap_or("") {
-        "file" if place == "file" => Ok(()),
-        "file" => Err("--journal=file stands in --data-dir: write 'file' alone, and set \
-                       --data-dir to the directory you mean"
-            .to_owned()),
-        scheme => Err(format!(
-            "--journal={scheme} comes with a later release: use --journal=file, the embedded \
-             journal in --data-dir"
-        )),
-    }
 }
 
 fn data_dir(flags: &Flags) -> PathBuf {
@@ -274,13 +272,17 @@ fn recommend(flags: &Flags, notices: &mut Vec<Notice>) {
 }
 
 /// One line for each flag that was set and does nothing.
-fn accepted(flags: &Flags, notices: &mut Vec<Notice>) {
+fn accepted(flags: &Flags, shared: bool, notices: &mut Vec<Notice>) {
     for name in flags.given().filter(|name| !speaks_for_itself(flags, name)) {
         notices.extend(match table::of_key(name).map(|flag| flag.meaning) {
             Some(Meaning::Nothing(why)) => {
                 Some(Notice::info(name, &format!("accepted, without meaning here: {why}")))
             }
-            Some(Meaning::Used(_) | Meaning::Refused(_)) | None => None,
+            Some(Meaning::Shared(_)) if !shared => Some(Notice::info(
+                name,
+                "accepted, without meaning here: the embedded journal has one member",
+            )),
+            Some(Meaning::Used(_) | Meaning::Shared(_) | Meaning::Refused(_)) | None => None,
         });
     }
     for gate in gates::GATES {

@@ -22,6 +22,8 @@ pub(crate) struct Flag {
 pub(crate) enum Meaning {
     /// What etcd means by it.
     Used(&'static str),
+    /// What etcd means by it, where replicas share a journal; nothing with the embedded one.
+    Shared(&'static str),
     /// Nothing, and why.
     Nothing(&'static str),
     /// The server does not start with it, and why.
@@ -30,6 +32,9 @@ pub(crate) enum Meaning {
 
 const fn used(name: &'static str, kind: Kind, default: &'static str, text: &'static str) -> Flag {
     Flag { name, kind, default, meaning: Meaning::Used(text) }
+}
+const fn shared(name: &'static str, kind: Kind, default: &'static str, text: &'static str) -> Flag {
+    Flag { name, kind, default, meaning: Meaning::Shared(text) }
 }
 const fn none(name: &'static str, kind: Kind, default: &'static str, why: &'static str) -> Flag {
     Flag { name, kind, default, meaning: Meaning::Nothing(why) }
@@ -40,7 +45,6 @@ const fn refused(name: &'static str, kind: Kind, default: &'static str, why: &'s
 
 const V2_STAGES: &[&str] = &["write-only", "write-only-skip-check", "write-only-drop-data", "gone"];
 const NO_RAFT: &str = "there is no Raft to tune";
-const NO_PEERS: &str = "no peer port is opened";
 const NO_BOLT: &str = "there is no bbolt file under the state";
 const NO_DISCOVERY: &str = "the journal says where the cluster is; nothing is discovered";
 const ROTATION_DEFAULT: &str =
@@ -76,7 +80,12 @@ pub(crate) const SECTIONS: &[(&str, &[Flag])] = &[
 ];
 
 const MERIDIAN: &[Flag] = &[
-    used("journal", Text, "file", "Where the journal is kept: 'file' keeps it in --data-dir."),
+    used(
+        "journal",
+        Text,
+        "file",
+        "Where the journal is kept: 'file' in --data-dir, postgres://USER@HOST/DATABASE in PostgreSQL.",
+    ),
     used(CONFIG_FILE, Text, "", "Read all settings from this file, and no others."),
     used("version", Bool, "false", "Print the version and exit."),
 ];
@@ -91,10 +100,15 @@ const MEMBER: &[Flag] = &[
         "election-timeout",
         Uint,
         "1000",
-        "Milliseconds; the shortest lease is 1.5 times as long.",
+        "Milliseconds without word from a writer until there is another; the shortest lease is 1.5 times that.",
     ),
     none("initial-election-tick-advance", Bool, "true", NO_RAFT),
-    none("listen-peer-urls", Urls, "http://localhost:2380", NO_PEERS),
+    shared(
+        "listen-peer-urls",
+        Urls,
+        "http://localhost:2380",
+        "Where other replicas are served, comma-separated.",
+    ),
     used(
         "listen-client-urls",
         Urls,
@@ -143,8 +157,8 @@ const MEMBER: &[Flag] = &[
     used("socket-reuse-port", Bool, "false", "Listen with SO_REUSEPORT."),
     none("socket-reuse-address", Bool, "false", "addresses are always reused, as Go does"),
     used("enable-grpc-gateway", Bool, "true", "Answer JSON under /v3/."),
-    none("raft-read-timeout", Duration, "5s", NO_PEERS),
-    none("raft-write-timeout", Duration, "5s", NO_PEERS),
+    none("raft-read-timeout", Duration, "5s", NO_RAFT),
+    none("raft-write-timeout", Duration, "5s", NO_RAFT),
     none(
         "feature-gates",
         Gates,
@@ -158,7 +172,7 @@ const CLUSTERING: &[Flag] = &[
         "initial-advertise-peer-urls",
         Urls,
         "http://localhost:2380",
-        "Only the member's and the cluster's ids are made from them.",
+        "Where other replicas reach this one; the member's id is made from them.",
     ),
     used(
         "initial-cluster",
@@ -176,7 +190,7 @@ const CLUSTERING: &[Flag] = &[
         "initial-cluster-token",
         Text,
         "etcd-cluster",
-        "Makes the ids of this cluster differ from another's.",
+        "Makes the ids of this cluster differ from another's; with a shared journal, names the cluster.",
     ),
     used(
         "advertise-client-urls",
@@ -242,17 +256,47 @@ const SECURITY: &[Flag] = &[
         "CAs of clients, PEM; every client must then show a certificate.",
     ),
     used("auto-tls", Bool, "false", "Make a certificate in --data-dir if none is given."),
-    none("peer-cert-file", Text, "", NO_PEERS),
-    none("peer-key-file", Text, "", NO_PEERS),
-    none("peer-client-cert-auth", Bool, "false", NO_PEERS),
-    none("peer-client-cert-file", Text, "", NO_PEERS),
-    none("peer-client-key-file", Text, "", NO_PEERS),
-    none("peer-trusted-ca-file", Text, "", NO_PEERS),
-    none("peer-cert-allowed-cn", List, "", NO_PEERS),
-    none("peer-cert-allowed-hostname", List, "", NO_PEERS),
-    none("peer-auto-tls", Bool, "false", NO_PEERS),
-    none("peer-crl-file", Text, "", NO_PEERS),
-    none("peer-skip-client-san-verification", Bool, "false", NO_PEERS),
+    shared(
+        "peer-cert-file",
+        Text,
+        "",
+        "Certificate (and chain) shown to replicas, PEM; read again when it changes.",
+    ),
+    shared("peer-key-file", Text, "", "Its key, PEM, not encrypted."),
+    shared("peer-client-cert-auth", Bool, "false", "Every replica must show a certificate."),
+    shared(
+        "peer-client-cert-file",
+        Text,
+        "",
+        "Certificate shown where this replica calls others; --peer-cert-file if empty.",
+    ),
+    shared("peer-client-key-file", Text, "", "The key of --peer-client-cert-file."),
+    shared(
+        "peer-trusted-ca-file",
+        Text,
+        "",
+        "CAs of replicas, PEM; every replica must then show a certificate.",
+    ),
+    shared("peer-cert-allowed-cn", List, "", "Only replicas of these common names."),
+    shared(
+        "peer-cert-allowed-hostname",
+        List,
+        "",
+        "Only replicas whose certificate is valid for one of these names.",
+    ),
+    shared(
+        "peer-auto-tls",
+        Bool,
+        "false",
+        "Make a certificate in --data-dir if none is given; as in etcd it proves nothing.",
+    ),
+    shared("peer-crl-file", Text, "", "Revoked certificates of replicas: a revocation list, DER."),
+    shared(
+        "peer-skip-client-san-verification",
+        Bool,
+        "false",
+        "Replicas may come from other addresses than their certificates name.",
+    ),
     used("self-signed-cert-validity", Uint, "1", "Years that it is valid."),
     used("cipher-suites", List, "", "Cipher suites of TLS 1.2, by Go's names; empty is all."),
     used("tls-min-version", Text, "TLS1.2", "Oldest version spoken: TLS1.2|TLS1.3."),
@@ -361,7 +405,7 @@ const FEATURES: &[Flag] = &[
     ),
     none("bootstrap-defrag-threshold-megabytes", Uint, "0", "there is nothing to defragment"),
     none("max-learners", Int, "1", "a replica that does not vote costs the writer nothing"),
-    none("downgrade-check-time", Duration, "5s", "there are no other members to differ from"),
+    none("downgrade-check-time", Duration, "5s", "what the members speak stands in the journal"),
     none("snapshot-catchup-entries", Uint, "5000", "who is behind reads the journal"),
 ];
 

@@ -18,6 +18,7 @@ mod files;
 mod names;
 mod observed;
 mod reference;
+mod shared;
 mod tls;
 
 /// Runs `etcd` with these arguments and variables, and at most one file.
@@ -359,12 +360,9 @@ fn contradictions_are_refused_with_the_way_out() {
             &["--discovery-srv=x", "--initial-cluster=a=http://b:1"],
             "multiple discovery or bootstrap flags are set",
         ),
-        (
-            &["--journal=postgres://u:p@h/d"],
-            "--journal=postgres comes with a later release: use --journal=file",
-        ),
+        (&["--journal=postgres://u:p@h/d"], "--journal=postgres://... holds a password"),
         (&["--journal=file:///d"], "--journal=file stands in --data-dir"),
-        (&["--journal="], "--journal= comes with a later release"),
+        (&["--journal="], "--journal= is no journal"),
     ] {
         let (code, told) = refused(args);
         assert_eq!(code, 1, "{told}");

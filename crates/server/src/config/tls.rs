@@ -17,15 +17,18 @@ const MOST_YEARS: u64 = 292;
 /// How the server proves who it is, and who may come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
+    /// Towards whom.
+    pub side: Side,
     /// The chain, leaf first, PEM.
     pub cert_file: PathBuf,
     /// Its key, PEM.
     pub key_file: PathBuf,
     /// How the two files are made where one of them is missing; `None` does not make them.
     pub self_signed: Option<SelfSigned>,
-    /// Certificate and key that etcd shows when its JSON gateway calls the server. Nothing of the
-    /// kind is needed here, but as in etcd they must fit each other.
-    pub gateway: Option<(PathBuf, PathBuf)>,
+    /// Certificate and key that are shown where this side calls, if not those above. Towards clients
+    /// only etcd's JSON gateway does that: nothing of the kind is needed here, but as in etcd they must
+    /// fit each other.
+    pub calling: Option<(PathBuf, PathBuf)>,
     /// The CAs of clients, PEM. Where it is set, each client must show a certificate.
     pub trusted_ca_file: Option<PathBuf>,
     /// Whether each client must show a certificate even without that file, then of one of the
@@ -39,6 +42,19 @@ pub struct Tls {
     pub cipher_suites: Vec<CipherSuite>,
     /// Which versions are spoken.
     pub versions: TlsVersions,
+}
+
+/// Who is on the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Clients.
+    Clients,
+    /// Other replicas: they are called as well, and their certificates are compared with the address
+    /// they come from, unless that is switched off.
+    Peers {
+        /// `--peer-skip-client-san-verification`
+        any_address: bool,
+    },
 }
 
 /// A certificate that the server makes for itself.
@@ -117,14 +133,16 @@ pub(crate) fn resolve(
         (fixtures.join("cert.pem"), fixtures.join("key.pem"))
     };
     let tls = Tls {
+        side: Side::Clients,
         cert_file,
         key_file,
-        self_signed: (!given).then(|| SelfSigned { hosts: hosts(listened), years }),
-        gateway: gateway(flags)?,
+        self_signed: (!given)
+            .then(|| SelfSigned { hosts: hosts(listened[0].iter().chain(&listened[1])), years }),
+        calling: calling(flags, "")?,
         trusted_ca_file: file(flags, "trusted-ca-file"),
         client_cert_auth: flags.switch("client-cert-auth"),
         client_crl_file: file(flags, "client-crl-file"),
-        allowed: allowed(flags)?,
+        allowed: allowed(flags, ALLOWED_CN, "client-cert-allowed-hostname")?,
         cipher_suites: suites_of(flags, versions)?,
         versions,
     };
@@ -132,12 +150,12 @@ pub(crate) fn resolve(
     Ok(Some(tls))
 }
 
-fn file(flags: &Flags, name: &str) -> Option<PathBuf> {
+pub(super) fn file(flags: &Flags, name: &str) -> Option<PathBuf> {
     Some(flags.text(name)).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Refuses what etcd refuses in versions, and in suites beside them.
-fn versions(flags: &Flags) -> Result<TlsVersions, String> {
+pub(super) fn versions(flags: &Flags) -> Result<TlsVersions, String> {
     let rank = |name: &str| {
         let version = flags.text(name);
         match version.as_str() {
@@ -164,7 +182,7 @@ fn versions(flags: &Flags) -> Result<TlsVersions, String> {
     })
 }
 
-fn suites_of(flags: &Flags, versions: TlsVersions) -> Result<Vec<CipherSuite>, String> {
+pub(super) fn suites_of(flags: &Flags, versions: TlsVersions) -> Result<Vec<CipherSuite>, String> {
     let suites = suites::resolve(&flags.list("cipher-suites"))?;
     let old = |suite: &CipherSuite| !format!("{suite:?}").starts_with("TLS13_");
     if versions == TlsVersions::Only12 && !suites.is_empty() && !suites.iter().any(old) {
@@ -178,7 +196,7 @@ fn suites_of(flags: &Flags, versions: TlsVersions) -> Result<Vec<CipherSuite>, S
 }
 
 /// In a file etcd takes 0 for the default.
-fn years(flags: &Flags, from_file: bool) -> Result<u64, String> {
+pub(super) fn years(flags: &Flags, from_file: bool) -> Result<u64, String> {
     let name = "self-signed-cert-validity";
     let makes = ["auto-tls", "peer-auto-tls"].iter().any(|name| flags.switch(name));
     match flags.uint(name) {
@@ -211,9 +229,9 @@ fn asked([client, http, metrics]: &Urls, certain: bool) -> Result<bool, String> 
 }
 
 /// The names and addresses of a certificate of our own: what is listened on for clients, as etcd.
-fn hosts([client, http, _]: &Urls) -> Vec<String> {
+pub(super) fn hosts<'a>(urls: impl Iterator<Item = &'a Url>) -> Vec<String> {
     let mut hosts = Vec::new();
-    for url in client.iter().chain(http).filter(|url| url.is_tcp()) {
+    for url in urls.filter(|url| url.is_tcp()) {
         let host = url.host().to_owned();
         if !host.is_empty() && !hosts.contains(&host) {
             hosts.push(host);
@@ -222,8 +240,10 @@ fn hosts([client, http, _]: &Urls) -> Vec<String> {
     hosts
 }
 
-fn gateway(flags: &Flags) -> Result<Option<(PathBuf, PathBuf)>, String> {
-    match (file(flags, "client-cert-file"), file(flags, "client-key-file")) {
+/// `side` is what stands before the flags' names.
+pub(super) fn calling(flags: &Flags, side: &str) -> Result<Option<(PathBuf, PathBuf)>, String> {
+    let [cert, key] = ["cert", "key"].map(|what| format!("{side}client-{what}-file"));
+    match (file(flags, &cert), file(flags, &key)) {
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => Ok(Some((cert, key))),
         (cert, key) => {
@@ -232,7 +252,8 @@ fn gateway(flags: &Flags) -> Result<Option<(PathBuf, PathBuf)>, String> {
             };
             Err(format!(
                 "ClientKeyFile and ClientCertFile must both be present or both absent: key: {}, \
-                 cert: {}]: set both of --client-cert-file and --client-key-file, or neither",
+                 cert: {}]: set both of --{side}client-cert-file and --{side}client-key-file, or \
+                 neither",
                 text(key),
                 text(cert)
             ))
@@ -240,9 +261,9 @@ fn gateway(flags: &Flags) -> Result<Option<(PathBuf, PathBuf)>, String> {
     }
 }
 
-fn allowed(flags: &Flags) -> Result<AllowedClients, String> {
-    let names = flags.list(ALLOWED_CN);
-    let hosts = flags.list("client-cert-allowed-hostname");
+/// Of the flags for common names and for host names.
+pub(super) fn allowed(flags: &Flags, cn: &str, host: &str) -> Result<AllowedClients, String> {
+    let [names, hosts] = [cn, host].map(|name| flags.list(name));
     match (names.is_empty(), hosts.is_empty()) {
         (true, true) => Ok(AllowedClients::Any),
         (false, true) => Ok(AllowedClients::CommonNames(names)),

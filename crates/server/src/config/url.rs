@@ -41,7 +41,7 @@ impl Scheme {
         matches!(self, Self::Https | Self::Unixs)
     }
 
-    fn is_unix(self) -> bool {
+    pub(crate) fn is_unix(self) -> bool {
         matches!(self, Self::Unix | Self::Unixs)
     }
 }
@@ -85,6 +85,18 @@ impl Url {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The port; 0 for a unix socket.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What stands behind the scheme.
+    #[must_use]
+    pub(crate) fn authority(&self) -> &str {
+        self.text.split_once("://").map_or("", |(_, rest)| rest)
     }
 
     pub(crate) fn is_tcp(&self) -> bool {

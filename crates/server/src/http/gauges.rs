@@ -1,6 +1,7 @@
 //! `/metrics`: etcd's names for how this member stands, and the counters of its calls.
 
 use engine::Status;
+use engine::replicas::Role;
 
 use crate::observe::exposition::Type::{Counter, Gauge};
 use crate::observe::exposition::{Exposition, Labels};
@@ -45,7 +46,16 @@ fn identity(services: &Services, out: &mut Exposition) {
     named(out, name, "Which Meridian this is.", &[("version", env!("CARGO_PKG_VERSION"))]);
     let help = "The peers that are known: of a single member, itself.";
     let name = "etcd_network_known_peers";
-    named(out, name, help, &[("Local", &id), ("Remote", &id)]);
+    out.head(name, Gauge, help);
+    let cluster = services.engine.status().cluster;
+    let others = cluster.members().keys().map(|member| format!("{:x}", member.0));
+    let mut remotes: Vec<String> = others.filter(|other| *other != id).collect();
+    if remotes.is_empty() {
+        remotes.push(id.clone());
+    }
+    for remote in &remotes {
+        out.value(name, &[("Local", &id), ("Remote", remote)], 1);
+    }
 }
 
 /// What does not happen to a single member, of etcd or here, and what has nothing to do here. The
@@ -85,7 +95,11 @@ fn standing(services: &Services, out: &mut Exposition) {
     let gauges = [
         ("etcd_server_has_leader", "Whether or not a leader exists.", u64::from(has_leader)),
         ("etcd_server_is_leader", "Whether or not this member is a leader.", u64::from(is_leader)),
-        ("etcd_server_is_learner", "Whether or not this member is a learner.", 0),
+        (
+            "etcd_server_is_learner",
+            "Whether or not this member is a learner.",
+            u64::from(services.engine.is_learner()),
+        ),
         (
             "etcd_server_proposals_pending",
             "The current number of pending proposals to commit.",
@@ -125,6 +139,7 @@ fn standing(services: &Services, out: &mut Exposition) {
     let name = "etcd_server_leader_changes_seen_total";
     out.single(name, Counter, "The number of leader changes seen.", has_leader);
     journal(&status, out);
+    replicas(services, &status, out);
     lags(services, &status, out);
     alarms(&status, out);
 }
@@ -178,6 +193,26 @@ fn journal(status: &Status, out: &mut Exposition) {
     for (name, help, value) in counters {
         out.single(name, Counter, help, value);
     }
+}
+
+/// Of those that share a journal: what this one is to the others, and what the journal has to tell.
+fn replicas(services: &Services, status: &Status, out: &mut Exposition) {
+    let Some(journal) = &services.shared_journal else { return };
+    let name = "meridian_replica_role";
+    out.head(
+        name,
+        Gauge,
+        "What this replica is to those it shares the journal with: 1 is what it is.",
+    );
+    for role in [Role::Writer, Role::Follower, Role::Guest, Role::Claiming] {
+        let label = format!("{role:?}").to_ascii_lowercase();
+        out.value(name, &[("role", &label)], u8::from(role == status.role));
+    }
+    let help = "The epoch of the current writer: it grows by one with each change of writer.";
+    out.single("meridian_epoch", Gauge, help, status.epoch.0);
+    let help = "How many members the cluster has.";
+    out.single("meridian_members", Gauge, help, status.cluster.members().len());
+    journal.expose(out);
 }
 
 fn alarms(status: &Status, out: &mut Exposition) {

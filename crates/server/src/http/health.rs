@@ -52,6 +52,9 @@ impl Check {
             }
             Self::SerializableRead => read(services, true).await,
             Self::LinearizableRead => read(services, false).await,
+            Self::NonLearner if services.engine.is_learner() => {
+                Err("not supported for learner".to_owned())
+            }
             Self::NonLearner => Ok(()),
         }
     }
@@ -95,11 +98,26 @@ pub(super) async fn run(services: &Services, checks: Checks, query: &Query<'_>) 
         tracing::error!(path = checks.kind, reason = report, "Health check error");
         return error(StatusCode::SERVICE_UNAVAILABLE, &report);
     }
+    if checks.kind == "readyz" && !checks.single {
+        report.push_str(&shared(services));
+    }
     let body = if query.has("verbose") { format!("{report}ok\n") } else { "ok\n".to_owned() };
     let mut response = page(StatusCode::OK, PLAIN, body);
     let sniff = HeaderValue::from_static("nosniff");
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, sniff);
     response
+}
+
+/// Of replicas: what the journal promises, and who writes. No check: a replica that knows no writer serves
+/// reads, and makes one.
+fn shared(services: &Services) -> String {
+    let Some(journal) = &services.shared_journal else { return String::new() };
+    let status = services.engine.status();
+    let writer = match status.leader.0 {
+        0 => "unknown".to_owned(),
+        writer => format!("{writer:x} since epoch {}, {:?} here", status.epoch, status.role),
+    };
+    format!("[i]journal: {}\n[i]writer: {writer}\n", journal.guarantee())
 }
 
 /// What cannot be left out, since there is no such check, changes nothing.

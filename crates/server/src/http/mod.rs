@@ -125,6 +125,14 @@ impl Pages {
         }
     }
 
+    /// Answers other replicas, and whoever asks a peer port which version it has.
+    pub(crate) async fn answer_peers(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        match request.uri().path() {
+            "/version" => self.of(request).await,
+            _ => error(StatusCode::NOT_FOUND, "404 page not found").map(ReplyBody::plain),
+        }
+    }
+
     fn vars(&self) -> String {
         let status = self.services.engine.status();
         let limit = process::descriptor_limit().unwrap_or_default();

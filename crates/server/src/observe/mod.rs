@@ -2,6 +2,7 @@
 
 pub mod exposition;
 pub mod histogram;
+pub mod journal;
 mod journald;
 pub mod logs;
 pub mod metrics;

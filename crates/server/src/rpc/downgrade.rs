@@ -3,7 +3,7 @@
 
 use state::{ClusterVersion, Command, Reply};
 
-use super::maintenance::VERSION;
+use super::maintenance::version_of;
 use super::{Services, mismatched, status};
 use crate::grpc::{Context, Status};
 use crate::wire::etcdserverpb as pb;
@@ -36,10 +36,10 @@ impl Services {
         Ok(pb::DowngradeResponse { header: Some(self.header_now()), version })
     }
 
-    /// The version that every member can speak: that of this one, unless a downgrade is under way.
+    /// The version that every member can speak, unless a downgrade is under way.
     #[must_use]
     pub fn cluster_version(&self) -> ClusterVersion {
-        self.engine.status().cluster.downgrade().unwrap_or(VERSION)
+        version_of(&self.engine.status().cluster)
     }
 
     fn may_downgrade(&self, text: &str) -> Result<ClusterVersion, Status> {

@@ -1,9 +1,12 @@
 //! The Maintenance service: status, alarms, checksums. There is nothing to defragment here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use engine::Fault;
 use engine::etcd::STORAGE_VERSION;
-use state::{AlarmAction, AlarmType, ClusterVersion, Command, MemberId, Reply, Revision};
+use state::{AlarmAction, AlarmType, Cluster, ClusterVersion, Command, MemberId, Reply, Revision};
+
+use tokio::time::timeout;
 
 use super::{Services, mismatched, range, status, translate};
 use crate::grpc::{Context, Status};
@@ -12,13 +15,23 @@ use pb::alarm_request::AlarmAction as Action;
 
 /// The etcd that this server answers as.
 pub const ETCD_VERSION: &str = "3.7.1";
-/// The cluster's and the storage's version that go with it, as long as no downgrade is under way.
+/// The cluster's and the storage's version that go with it, as long as no downgrade is under way and every
+/// member speaks it.
 pub const VERSION: ClusterVersion = STORAGE_VERSION;
+/// How long the other may take to write instead of us.
+const HANDING_OVER: Duration = Duration::from_secs(5);
+
+/// The version that every member can speak, or that of the downgrade under way.
+pub(super) fn version_of(cluster: &Cluster) -> ClusterVersion {
+    let spoken = cluster.version().unwrap_or(VERSION).min(VERSION);
+    cluster.downgrade().map_or(spoken, |to| to.min(spoken))
+}
 
 impl Services {
     pub(super) fn status(&self) -> pb::StatusResponse {
         let status = self.engine.status();
         let downgrade = status.cluster.downgrade();
+        let storage_version = version_of(&status.cluster);
         let mut errors = Vec::new();
         if status.leader.0 == 0 {
             errors.push("etcdserver: no leader".to_owned());
@@ -34,8 +47,8 @@ impl Services {
             raft_applied_index: status.applied.0,
             errors,
             db_size_in_use: signed(status.in_use_bytes),
-            is_learner: false,
-            storage_version: downgrade.unwrap_or(VERSION).to_string(),
+            is_learner: self.engine.is_learner(),
+            storage_version: storage_version.to_string(),
             db_size_quota: status.quota.map_or(-1, signed),
             downgrade_info: Some(pb::DowngradeInfo {
                 enabled: downgrade.is_some(),
@@ -86,12 +99,32 @@ impl Services {
         pb::DefragmentResponse { header: None }
     }
 
-    /// The one member leads: to it, there is nothing to move, and to nobody else can it be moved.
-    pub(super) fn move_leader(
+    /// Has another member write from now on; where there is but one, it leads already.
+    pub(super) async fn move_leader(
         &self,
-        request: &pb::MoveLeaderRequest,
+        request: pb::MoveLeaderRequest,
     ) -> Result<pb::MoveLeaderResponse, Status> {
-        self.known(request.target_id).map_err(|_| status::BAD_TRANSFEREE)?;
+        let engine = self.engine.status();
+        if engine.leader != engine.member {
+            return Err(status::NOT_LEADER);
+        }
+        let target = MemberId(request.target_id);
+        let members = engine.cluster.members();
+        if members.is_empty() {
+            self.known(target.0).map_err(|_| status::BAD_TRANSFEREE)?;
+        } else if members.get(&target).is_none_or(|member| member.learner) {
+            return Err(status::BAD_TRANSFEREE);
+        }
+        if target != engine.member {
+            tracing::info!(to = %format_args!("{:x}", target.0), "leadership transfer starting");
+            let moved = timeout(HANDING_OVER, self.engine.hand_over(Some(target))).await;
+            let moved = moved.unwrap_or(Err(Fault::Timeout));
+            moved.map_err(|reason| {
+                tracing::warn!(%reason, "leadership transfer failed");
+                status::TRANSFER_TOO_LONG
+            })?;
+            tracing::info!("leadership transfer finished");
+        }
         Ok(pb::MoveLeaderResponse { header: None })
     }
 

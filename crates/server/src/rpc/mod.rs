@@ -39,8 +39,10 @@ pub use methods::Method;
 use snapshot::Snapshots;
 
 use crate::grpc::{Code, Context, Kind, Messages, Payload, Requests, Service, Status, frame};
+use crate::observe::journal::SharedJournal;
 use crate::observe::metrics::{Meter, Metrics, Settings};
 use crate::observe::spans::{self, CallSpan};
+use crate::wire::etcdserverpb as pb;
 
 /// Who this member is, as clients are told.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +106,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// By what callers are known.
     pub authentication: Authentication,
+    /// The journal, if replicas may share it.
+    pub shared_journal: Option<Arc<dyn SharedJournal>>,
 }
 
 impl Services {
@@ -112,7 +116,8 @@ impl Services {
     #[must_use]
     pub fn new(engine: Engine, identity: Identity, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let authentication = Authentication::default();
-        Self::of(Parts { engine, identity, limits, metrics, authentication })
+        let shared_journal = None;
+        Self::of(Parts { engine, identity, limits, metrics, authentication, shared_journal })
     }
 
     /// Of parts that were made elsewhere.
@@ -147,6 +152,23 @@ impl Services {
             span.ordered(&course);
         }
         outcome
+    }
+
+    /// A learner answers what needs nobody else, as in etcd: serializable reads, how it stands, and the
+    /// whole of what it has.
+    fn check_learner(&self, method: Method, message: &Bytes) -> Result<(), Status> {
+        if !self.engine.is_learner() {
+            return Ok(());
+        }
+        let serializable = || {
+            let request: Result<pb::RangeRequest, _> = decode(message.clone());
+            request.is_ok_and(|request| request.serializable)
+        };
+        match method {
+            Method::Status | Method::Snapshot => Ok(()),
+            Method::Range if serializable() => Ok(()),
+            _ => Err(status::NOT_FOR_LEARNERS),
+        }
     }
 
     /// What etcd does before every call: count the client, see that there is a leader if asked to.
@@ -197,16 +219,16 @@ impl Services {
             }
             Method::LeaseLeases => reply(&self.lease_leases(context).await?),
             Method::MemberList => reply(&self.member_list(decode(message)?).await?),
-            Method::MemberAdd => reply(&self.member_add(&decode(message)?)?),
-            Method::MemberRemove => reply(&self.member_remove(&decode(message)?)?),
+            Method::MemberAdd => reply(&self.member_add(context, decode(message)?).await?),
+            Method::MemberRemove => reply(&self.member_remove(context, decode(message)?).await?),
             Method::MemberUpdate => reply(&self.member_update(context, message).await?),
-            Method::MemberPromote => reply(&self.member_promote(&decode(message)?)?),
+            Method::MemberPromote => reply(&self.member_promote(context, decode(message)?).await?),
             Method::Alarm => reply(&self.alarm(context, decode(message)?).await?),
             Method::Status => reply(&self.status()),
             Method::Defragment => reply(&self.defragment()),
             Method::Hash => reply(&self.hash().await?),
             Method::HashKv => reply(&self.hash_kv(decode(message)?).await?),
-            Method::MoveLeader => reply(&self.move_leader(&decode(message)?)?),
+            Method::MoveLeader => reply(&self.move_leader(decode(message)?).await?),
             Method::Downgrade => reply(&self.downgrade(context, decode(message)?).await?),
             Method::HealthCheck => reply(&health::check(&decode(message)?)?),
             Method::HealthList => reply(&health::list()),
@@ -266,6 +288,7 @@ impl Service for Services {
         context: Context,
         message: Bytes,
     ) -> Result<Payload, Status> {
+        self.check_learner(method, &message)?;
         self.enter(method, &context)?;
         let began = Instant::now();
         let answer = self.answer(method, &context, message.clone()).await;
@@ -282,6 +305,7 @@ impl Service for Services {
         context: Context,
         message: Bytes,
     ) -> Result<Messages, Status> {
+        self.check_learner(method, &message)?;
         self.enter(method, &context)?;
         self.admit_caller(method, &context)?;
         match method {
@@ -299,6 +323,7 @@ impl Service for Services {
         context: Context,
         requests: Requests,
     ) -> Result<Messages, Status> {
+        self.check_learner(method, &Bytes::new())?;
         self.enter(method, &context)?;
         match method {
             Method::Watch => Ok(self.watch(&context, requests)),

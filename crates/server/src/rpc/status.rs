@@ -31,7 +31,7 @@ pub(crate) const PEER_URL_EXISTS: Status =
 /// No member has this id.
 pub(crate) const MEMBER_NOT_FOUND: Status =
     Status::fixed(Code::NotFound, "etcdserver: member not found");
-/// Every member votes here.
+/// It was not promoted.
 pub(crate) const NOT_A_LEARNER: Status =
     Status::fixed(Code::FailedPrecondition, "etcdserver: can only promote a learner member");
 /// Without the only member there would be none. etcd hands out the client's own error type here.
@@ -39,11 +39,25 @@ pub(crate) const NOT_ENOUGH_MEMBERS: Status = Status::fixed(
     Code::Unknown,
     "etcdserver: re-configuration failed due to not enough started members",
 );
+/// It has to have started before.
+pub(crate) const LEARNER_NOT_READY: Status = Status::fixed(
+    Code::FailedPrecondition,
+    "etcdserver: can only promote a learner member which is in sync with leader",
+);
+/// Ask another member.
+pub(crate) const NOT_FOR_LEARNERS: Status =
+    Status::fixed(Code::FailedPrecondition, "etcdserver: rpc not supported for learner");
+/// Ask the writer.
+pub(crate) const NOT_LEADER: Status =
+    Status::fixed(Code::FailedPrecondition, "etcdserver: not leader");
+/// The other did not take over. etcd has no error of the API for this one.
+pub(crate) const TRANSFER_TOO_LONG: Status =
+    Status::fixed(Code::Unknown, "etcdserver: request timed out, leader transfer took too long");
 /// A member is asked for that this journal cannot have.
 pub(crate) const ONE_MEMBER: Status = Status::fixed(
     Code::FailedPrecondition,
     "meridian: a journal in a file has one member; replicas share a journal such as \
-     --journal postgres://..., which comes with a later version",
+     --journal postgres://...",
 );
 /// Nobody who could lead.
 pub(crate) const BAD_TRANSFEREE: Status =

@@ -6,16 +6,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, ServerConfig};
 
 use super::files::{Contents, Source, Stamp};
 use super::greeting;
 use super::material::{self, Authority, Identity, Seconds};
 use super::revoked::Revoked;
 use super::self_signed;
-use super::sources::{Sources, check_gateway};
-use crate::config::Tls;
+use super::sources::{self, Sources};
+use crate::config::{Side, Tls};
 
 /// Certificates, keys and rules of one server, as its files have them now.
 pub struct Credentials {
@@ -70,7 +70,7 @@ impl Credentials {
             self_signed::provide(tls, wanted).map_err(CredentialsError)?;
         }
         let provider = Arc::new(greeting::provider(tls));
-        check_gateway(tls, &provider).map_err(CredentialsError)?;
+        sources::calling(tls, &provider).map_err(CredentialsError)?;
         let sources = Sources::of(tls).map_err(CredentialsError)?;
         let loaded = Loaded::first(tls, &sources, &provider).map_err(CredentialsError)?;
         Ok(Self { tls: tls.clone(), provider, sources, loaded: Mutex::new(loaded) })
@@ -87,6 +87,29 @@ impl Credentials {
             self.refresh(&mut loaded);
         }
         Arc::clone(&loaded.config)
+    }
+
+    /// What this side shows and trusts where it calls others; its files are read again if they changed.
+    ///
+    /// # Errors
+    /// What of it cannot be used.
+    pub(crate) fn dialing(&self) -> Result<Arc<ClientConfig>, String> {
+        drop(self.current());
+        let own = sources::calling(&self.tls, &self.provider)?;
+        let loaded = self.loaded.lock();
+        let identity = own.as_ref().unwrap_or(&loaded.identity);
+        let (tls, sources, provider) = (&self.tls, &self.sources, &self.provider);
+        let parts = greeting::Parts { tls, sources, provider, identity };
+        if tls.trusted_ca_file.is_some() || tls.self_signed.is_some() {
+            return parts.calling(&loaded.authorities);
+        }
+        parts.calling(&sources::system_authorities()?)
+    }
+
+    /// Whether those who come in are to be compared with the address they come from.
+    pub(crate) fn compares_addresses(&self) -> bool {
+        let comparing = Side::Peers { any_address: false };
+        self.tls.side == comparing && self.tls.demands_certificate()
     }
 
     fn refresh(&self, loaded: &mut Loaded) {

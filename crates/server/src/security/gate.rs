@@ -17,7 +17,7 @@ use super::caller::common_name;
 use super::files::Source;
 use super::hostname::AlternativeNames;
 use super::revoked::{self, Revoked};
-use crate::config::AllowedClients;
+use crate::config::{AllowedClients, Side};
 
 /// The check of a client's certificate.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub(super) struct Gate {
     /// The check of the chain; or why every chain is refused.
     pub(super) chain: Result<Arc<dyn ClientCertVerifier>, String>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
+    pub(super) side: Side,
     pub(super) allowed: AllowedClients,
     /// The revocation list; while it cannot be used, nobody comes in.
     pub(super) revoked: Option<(Source, Arc<Result<Revoked, String>>)>,
@@ -84,8 +85,11 @@ impl Gate {
                     return Ok(());
                 }
                 Err(refuse(format!(
-                    "the client's certificate has the common name {name:?}, which is not in \
-                     allowed-cn of client-transport-security"
+                    "the client's certificate has the common name {name:?}, which is not in {}",
+                    match self.side {
+                        Side::Clients => "allowed-cn of client-transport-security",
+                        Side::Peers { .. } => "--peer-cert-allowed-cn",
+                    }
                 )))
             }
             AllowedClients::Hostnames(wanted) => {
@@ -95,9 +99,12 @@ impl Gate {
                     return Ok(());
                 }
                 Err(refuse(format!(
-                    "the client's certificate ({}) is valid for {names}, and for nothing in \
-                     --client-cert-allowed-hostname",
-                    leaf.subject()
+                    "the client's certificate ({}) is valid for {names}, and for nothing in {}",
+                    leaf.subject(),
+                    match self.side {
+                        Side::Clients => "--client-cert-allowed-hostname",
+                        Side::Peers { .. } => "--peer-cert-allowed-hostname",
+                    }
                 )))
             }
         }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 
+use super::anybody::Anybody;
 use super::files::Source;
 use super::gate::Gate;
 use super::material::{self, Authority, Identity};
@@ -72,11 +74,36 @@ impl Parts<'_> {
         Ok(Arc::new(config))
     }
 
+    /// What is shown and trusted where this side calls others. Certificates that sign themselves prove
+    /// nothing, as in etcd.
+    pub(super) fn calling(&self, authorities: &[Authority]) -> Result<Arc<ClientConfig>, String> {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(self.provider))
+            .with_protocol_versions(&versions(self.tls))
+            .map_err(|error| format!("--cipher-suites, --tls-max-version: {error}"))?;
+        let builder = if self.tls.self_signed.is_some() {
+            let algorithms = self.provider.signature_verification_algorithms;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody { algorithms }))
+        } else {
+            let roots = material::valid_at(authorities, material::now());
+            let provider = Arc::clone(self.provider);
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = verifier.build().map_err(|error| {
+                format!("no CA of other replicas is valid: {error}; see --peer-trusted-ca-file")
+            })?;
+            builder.with_webpki_verifier(verifier)
+        };
+        let key = SingleCertAndKey::from(Arc::clone(&self.identity.key));
+        let mut config = builder.with_client_cert_resolver(Arc::new(key));
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Arc::new(config))
+    }
+
     fn gate(&self, authorities: &[Authority], revoked: &Arc<Result<Revoked, String>>) -> Gate {
         let source = self.sources.revoked.clone();
         Gate {
             chain: self.chain(authorities),
             algorithms: self.provider.signature_verification_algorithms,
+            side: self.tls.side,
             allowed: self.tls.allowed.clone(),
             revoked: source.map(|source| (source, Arc::clone(revoked))),
         }

@@ -29,6 +29,14 @@ impl AlternativeNames {
         all
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.addresses.is_empty()
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Whether `host`, a name or an address (in brackets or not), is one of them.
     pub(super) fn are_valid_for(&self, host: &str) -> bool {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);

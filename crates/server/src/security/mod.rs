@@ -5,6 +5,8 @@
 //! say at present, and makes the rustls configuration that a new connection is greeted with. Who may
 //! do what is not decided here, but by the machine.
 
+mod addresses;
+mod anybody;
 mod caller;
 mod credentials;
 mod files;
@@ -22,6 +24,7 @@ mod sources;
 pub mod tokens;
 mod turns;
 
+pub(crate) use addresses::check as check_address;
 pub use caller::Caller;
 pub use credentials::{Credentials, CredentialsError};
 pub use passwords::{Password, Passwords};

@@ -13,7 +13,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P521_SHA512, SanType, date_time_ymd, string::Ia5String,
 };
 
-use crate::config::{SelfSigned, Tls};
+use crate::config::{SelfSigned, Side, Tls};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -22,9 +22,13 @@ pub(super) fn provide(tls: &Tls, wanted: &SelfSigned) -> Result<(), String> {
     if tls.cert_file.exists() && tls.key_file.exists() {
         return Ok(());
     }
-    let (cert, key) = make(wanted).map_err(|e| format!("--auto-tls cannot make a key: {e}"))?;
+    let flag = match tls.side {
+        Side::Clients => "--auto-tls",
+        Side::Peers { .. } => "--peer-auto-tls",
+    };
+    let (cert, key) = make(wanted).map_err(|e| format!("{flag} cannot make a key: {e}"))?;
     let failed = |path: &Path, error: io::Error| {
-        format!("--auto-tls cannot write {}: {error}; see --data-dir", path.display())
+        format!("{flag} cannot write {}: {error}; see --data-dir", path.display())
     };
     if let Some(folder) = tls.cert_file.parent() {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -36,7 +40,7 @@ pub(super) fn provide(tls: &Tls, wanted: &SelfSigned) -> Result<(), String> {
     }
     for (path, text, mode) in [(&tls.key_file, key, 0o600), (&tls.cert_file, cert, 0o644)] {
         write(path, &text, mode).map_err(|error| failed(path, error))?;
-        tracing::info!(path = %path.display(), "created by --auto-tls");
+        tracing::info!(path = %path.display(), "created by {flag}");
     }
     Ok(())
 }

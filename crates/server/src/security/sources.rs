@@ -7,7 +7,7 @@ use rustls::crypto::CryptoProvider;
 use super::files::{Contents, Source, Stamp};
 use super::material::{self, Authority, Identity};
 use super::revoked::Revoked;
-use crate::config::Tls;
+use crate::config::{Side, Tls};
 
 /// How often files are read again that change while they are read.
 const ATTEMPTS: usize = 3;
@@ -30,24 +30,59 @@ pub(super) struct Sources {
     pub(super) revoked: Option<Source>,
 }
 
-/// The gateway's certificate is used for nothing, but etcd does not start with a bad one.
-pub(super) fn check_gateway(tls: &Tls, provider: &CryptoProvider) -> Result<(), String> {
-    let Some((cert, key)) = &tls.gateway else { return Ok(()) };
-    let (cert, key) =
-        (Source::new("--client-cert-file", cert), Source::new("--client-key-file", key));
+/// What is shown where this side calls, if that is not what it is called with. Clients are not called, but
+/// etcd does not start with a bad one.
+pub(super) fn calling(tls: &Tls, provider: &CryptoProvider) -> Result<Option<Identity>, String> {
+    let Some((cert, key)) = &tls.calling else { return Ok(None) };
+    let (cert_flag, key_flag) = match tls.side {
+        Side::Clients => ("--client-cert-file", "--client-key-file"),
+        Side::Peers { .. } => ("--peer-client-cert-file", "--peer-client-key-file"),
+    };
+    let (cert, key) = (Source::new(cert_flag, cert), Source::new(key_flag, key));
     let (cert_pem, key_pem) = (cert.read()?, key.read()?);
-    material::identity((&cert, &cert_pem), (&key, &key_pem), provider).map(drop)
+    material::identity((&cert, &cert_pem), (&key, &key_pem), provider).map(Some)
+}
+
+/// The CAs by which those are known that are called, where no file of CAs is given.
+pub(super) fn system_authorities() -> Result<Vec<Authority>, String> {
+    let source = system_bundle("without --peer-trusted-ca-file, the system's CAs in")?;
+    material::authorities(&source, &source.read()?, true)
+}
+
+/// Flags by side: certificate, key, CAs, revocation list.
+fn flags(tls: &Tls) -> [&'static str; 4] {
+    let auto = tls.self_signed.is_some();
+    match (tls.side, auto) {
+        (Side::Clients, false) => {
+            ["--cert-file", "--key-file", "--trusted-ca-file", "--client-crl-file"]
+        }
+        (Side::Clients, true) => {
+            ["--auto-tls", "--auto-tls", "--trusted-ca-file", "--client-crl-file"]
+        }
+        (Side::Peers { .. }, false) => {
+            ["--peer-cert-file", "--peer-key-file", "--peer-trusted-ca-file", "--peer-crl-file"]
+        }
+        (Side::Peers { .. }, true) => {
+            ["--peer-auto-tls", "--peer-auto-tls", "--peer-trusted-ca-file", "--peer-crl-file"]
+        }
+    }
 }
 
 impl Sources {
     pub(super) fn of(tls: &Tls) -> Result<Self, String> {
+        let [cert, key, authorities, revoked] = flags(tls);
         let authorities = match &tls.trusted_ca_file {
-            Some(path) => Some(Source::new("--trusted-ca-file", path)),
-            None if tls.client_cert_auth => Some(system_bundle()?),
+            Some(path) => Some(Source::new(authorities, path)),
+            None if tls.client_cert_auth => Some(system_bundle(match tls.side {
+                Side::Clients => {
+                    "--client-cert-auth without --trusted-ca-file, the system's CAs in"
+                }
+                Side::Peers { .. } => {
+                    "--peer-client-cert-auth without --peer-trusted-ca-file, the system's CAs in"
+                }
+            })?),
             None => None,
         };
-        let auto = tls.self_signed.is_some();
-        let [cert, key] = if auto { ["--auto-tls"; 2] } else { ["--cert-file", "--key-file"] };
         Ok(Self {
             cert: Source::new(cert, &tls.cert_file),
             key: Source::new(key, &tls.key_file),
@@ -56,7 +91,7 @@ impl Sources {
                 .client_crl_file
                 .as_ref()
                 .filter(|_| tls.demands_certificate())
-                .map(|path| Source::new("--client-crl-file", path)),
+                .map(|path| Source::new(revoked, path)),
         })
     }
 
@@ -132,15 +167,20 @@ impl Sources {
 }
 
 /// Go's rule: the variable, or the first file that there is.
-fn system_bundle() -> Result<Source, String> {
+fn system_bundle(flag: &'static str) -> Result<Source, String> {
     let named = std::env::var_os("SSL_CERT_FILE").filter(|name| !name.is_empty());
-    let flag = "--client-cert-auth without --trusted-ca-file, the system's CAs in";
     let path = named
         .map(PathBuf::from)
         .or_else(|| SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file()));
     path.map(|path| Source::new(flag, &path)).ok_or_else(|| {
-        "--client-cert-auth without --trusted-ca-file takes clients of the CAs that this system \
-         trusts, and it has none: set --trusted-ca-file"
-            .to_owned()
+        if flag.contains("--peer") {
+            "without --peer-trusted-ca-file replicas are known by the CAs that this system trusts, and \
+             it has none: set --peer-trusted-ca-file"
+                .to_owned()
+        } else {
+            "--client-cert-auth without --trusted-ca-file takes clients of the CAs that this system \
+             trusts, and it has none: set --trusted-ca-file"
+                .to_owned()
+        }
     })
 }

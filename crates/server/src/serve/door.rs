@@ -14,6 +14,7 @@ use super::socket::{Socket, Stream, Wire};
 use super::{Secrecy, Traffic};
 use crate::grpc::{self, Broken, Peer, Rewound, serve_connection};
 use crate::http::{Access, Pages};
+use crate::peers::Attendant;
 use crate::rpc::Services;
 use crate::security::Caller;
 
@@ -23,6 +24,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What all doors share.
 pub(super) struct House {
     pub(super) services: Services,
+    pub(super) peers: Option<Attendant>,
     pub(super) settings: grpc::Settings,
     pub(super) access: Arc<Access>,
     pub(super) gateway: bool,
@@ -107,7 +109,7 @@ impl Door {
             Err(refused) => Err(refused),
         };
         if let Err(refused) = ended {
-            self.house.refusals.tell(address, &refused);
+            self.house.refusals.tell(self.traffic, address, &refused);
         }
         drop(permit);
     }
@@ -128,6 +130,9 @@ impl Door {
         peer: Peer,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Refused> {
+        if self.traffic == Traffic::Peers {
+            return self.answer_peer(stream, peer, shutdown).await;
+        }
         let services = self.house.services.clone();
         let secure = matches!(stream, Stream::Tls(_));
         let pages = Pages::new(services.clone())
@@ -142,21 +147,43 @@ impl Door {
         // Where calls share TLS with pages, etcd's pings are answered by a server that counts none.
         settings.pings_apart = settings.pings_apart.filter(|_| !secure || !settings.http1);
         let address = peer.address;
-        match serve_connection(stream, peer, services, site, settings, shutdown).await {
-            Ok(()) => Ok(()),
-            Err(broken) => self.judge(&broken).map_or_else(
-                || {
-                    tracing::debug!(?address, error = %broken, "connection broke off");
-                    Ok(())
-                },
-                Err,
-            ),
+        let ended = serve_connection(stream, peer, services, site, settings, shutdown).await;
+        ended.or_else(|broken| self.broken_off(address, &broken))
+    }
+
+    async fn answer_peer(
+        &self,
+        stream: Stream,
+        peer: Peer,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), Refused> {
+        let Some(attendant) = self.house.peers.clone() else { return Ok(()) };
+        let pages = Pages::new(self.house.services.clone()).of_peer(peer.clone(), false);
+        let site = Site::new(self.traffic, pages);
+        let address = peer.address;
+        let settings = Attendant::settings();
+        let ended = serve_connection(stream, peer, attendant, site, settings, shutdown).await;
+        ended.or_else(|broken| self.broken_off(address, &broken))
+    }
+
+    fn broken_off(&self, address: Option<SocketAddr>, broken: &Broken) -> Result<(), Refused> {
+        match self.judge(broken) {
+            Some(refused) => Err(refused),
+            None => {
+                tracing::debug!(?address, error = %broken, "connection broke off");
+                Ok(())
+            }
         }
     }
 
     /// What of it an operator should know.
     fn judge(&self, broken: &Broken) -> Option<Refused> {
         match broken {
+            Broken::Tls if self.traffic == Traffic::Peers => Some(Refused::new(
+                "TLS on a plaintext port",
+                "the replica is to be advertised as http:// (see --initial-advertise-peer-urls), or to \
+                 listen on https:// (see --listen-peer-urls)",
+            )),
             Broken::Tls => Some(Refused::new(
                 "TLS on a plaintext port",
                 "the client is to use http:// for this endpoint, or the server to listen on \

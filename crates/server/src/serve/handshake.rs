@@ -16,7 +16,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use super::refusals::Refused;
 use super::socket::{Stream, Wire};
 use crate::grpc::{Rewound, looks_like_tls};
-use crate::security::{Caller, Credentials};
+use crate::security::{Caller, Credentials, check_address};
 
 /// From accept to the end of the handshake, as etcd.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -161,7 +161,13 @@ async fn shake(
     let accept = start.into_stream(credentials.current()).into_fallible();
     match accept.await {
         Ok(stream) => {
-            let caller = Caller::of(stream.get_ref().1.peer_certificates());
+            let (wire, session) = stream.get_ref();
+            let chain = session.peer_certificates();
+            let caller = Caller::of(chain);
+            if let Some(from) = wire.inner().peer().filter(|_| credentials.compares_addresses()) {
+                let compared = check_address(chain, from).await;
+                compared.map_err(|why| (elsewhere(why), None))?;
+            }
             Ok((Stream::tls(stream), caller))
         }
         Err((error, io)) => Err((failed(credentials, &error), Some(io.into_inner()))),
@@ -190,6 +196,11 @@ async fn no_tls(first: &[u8], wire: &mut Wire) -> Refused {
         "tls: first record does not look like a TLS handshake",
         "plaintext on a TLS port: the client is to use https:// for this endpoint",
     )
+}
+
+fn elsewhere(why: String) -> Refused {
+    let refused = Refused::new("tls: the certificate is for another address", "");
+    Refused { reason: Cow::Owned(why), ..refused }
 }
 
 fn nothing_said() -> Refused {

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::Traffic;
+
 /// Of one reason, at most this many lines in so much time.
 const LINES: u32 = 5;
 const SPAN: Duration = Duration::from_secs(10);
@@ -49,7 +51,8 @@ struct Told {
 
 impl Refusals {
     /// Tells of one in etcd's words, or counts it.
-    pub(super) fn tell(&self, address: Option<SocketAddr>, refused: &Refused) {
+    pub(super) fn tell(&self, traffic: Traffic, address: Option<SocketAddr>, refused: &Refused) {
+        let endpoint = if traffic == Traffic::Peers { "peer" } else { "client" };
         let peer = address.map_or_else(|| "@".to_owned(), |address| address.to_string());
         let (name, error) = (&*refused.server_name, &*refused.error);
         let reason = &*refused.reason;
@@ -59,7 +62,7 @@ impl Refusals {
                 "server-name" = name,
                 error,
                 reason,
-                "rejected connection on client endpoint"
+                "rejected connection on {endpoint} endpoint"
             );
             return;
         }
@@ -69,7 +72,7 @@ impl Refusals {
                 "server-name" = name,
                 error,
                 reason,
-                "rejected connection on client endpoint"
+                "rejected connection on {endpoint} endpoint"
             ),
             Some(left_out) => tracing::warn!(
                 "remote-addr" = peer,
@@ -77,7 +80,7 @@ impl Refusals {
                 error,
                 reason,
                 "left-out" = left_out,
-                "rejected connection on client endpoint"
+                "rejected connection on {endpoint} endpoint"
             ),
             None => {}
         }

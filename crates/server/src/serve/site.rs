@@ -14,6 +14,7 @@ use crate::http::Pages;
 pub(super) enum Site {
     All(Pages),
     Metrics(Pages),
+    Peers(Pages),
     None,
 }
 
@@ -22,6 +23,7 @@ impl Site {
         match traffic {
             Traffic::All | Traffic::Http => Self::All(pages),
             Traffic::Metrics => Self::Metrics(pages),
+            Traffic::Peers => Self::Peers(pages),
             Traffic::Grpc => Self::None,
         }
     }
@@ -32,6 +34,7 @@ impl Web for Site {
         match self {
             Self::All(pages) => pages.answer(request).await,
             Self::Metrics(pages) => pages.answer_metrics(request).await,
+            Self::Peers(pages) => pages.answer_peers(request).await,
             Self::None => no_call(&request).map(ReplyBody::plain),
         }
     }
@@ -39,7 +42,7 @@ impl Web for Site {
     fn gone_when_silent(&self, request: &Request<Incoming>) -> bool {
         match self {
             Self::All(pages) => pages.gone_when_silent(request),
-            Self::Metrics(_) | Self::None => false,
+            Self::Metrics(_) | Self::Peers(_) | Self::None => false,
         }
     }
 }

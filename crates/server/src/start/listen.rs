@@ -41,11 +41,17 @@ pub(super) fn bind_all(config: &Config) -> Result<Vec<Bound<'_>>, StartError> {
 }
 
 /// Gives each what its connections go through.
-pub(super) fn furnish(config: &Config, bound: Vec<Bound<'_>>) -> Result<Vec<Listener>, StartError> {
+pub(super) fn furnish(
+    config: &Config,
+    bound: Vec<Bound<'_>>,
+    peer_credentials: Option<&Arc<Credentials>>,
+) -> Result<Vec<Listener>, StartError> {
     let credentials = config.tls.as_ref().map(Credentials::open).transpose();
     let credentials = credentials.map_err(|error| StartError(error.to_string()))?.map(Arc::new);
     let furnish = |Bound { asked, socket }: Bound<'_>| {
-        let secrecy = secrecy(&asked, credentials.as_ref())?;
+        let peers = asked.traffic == Traffic::Peers;
+        let credentials = if peers { peer_credentials } else { credentials.as_ref() };
+        let secrecy = secrecy(&asked, credentials)?;
         told(&asked);
         Ok(Listener { socket, traffic: asked.traffic, secrecy })
     };
@@ -57,10 +63,12 @@ fn asked(config: &Config) -> Result<Vec<Asked<'_>>, StartError> {
     let split = !config.listen_client_http_urls.is_empty();
     let client = if split { Traffic::Grpc } else { Traffic::All };
     let mut all: Vec<Asked<'_>> = Vec::new();
+    let peers = if config.journal.is_shared() { &config.listen_peer_urls[..] } else { &[] };
     for (listens, traffic) in [
-        (&config.listen_client_urls, client),
-        (&config.listen_client_http_urls, Traffic::Http),
-        (&config.listen_metrics_urls, Traffic::Metrics),
+        (peers, Traffic::Peers),
+        (&config.listen_client_urls[..], client),
+        (&config.listen_client_http_urls[..], Traffic::Http),
+        (&config.listen_metrics_urls[..], Traffic::Metrics),
     ] {
         for listen in listens {
             let tls = listen.url.scheme().is_secure();
@@ -84,10 +92,10 @@ fn same(one: &ListenAddress, other: &ListenAddress) -> bool {
 }
 
 fn shared(listen: &Listen, traffic: Traffic) -> StartError {
-    let flag = if traffic == Traffic::Http {
-        "both --listen-client-urls and --listen-client-http-urls"
-    } else {
-        "--listen-metrics-urls and a listener for clients"
+    let flag = match traffic {
+        Traffic::Http => "both --listen-client-urls and --listen-client-http-urls",
+        Traffic::Metrics => "--listen-metrics-urls and a listener for clients",
+        _ => "both --listen-peer-urls and --listen-client-urls",
     };
     StartError(format!("cannot bind {flag} on the same url {}", listen.url.as_str()))
 }
@@ -117,6 +125,10 @@ fn told(asked: &Asked<'_>) {
         Traffic::Http => "http",
         Traffic::Metrics => {
             tracing::info!(address, "serving metrics");
+            return;
+        }
+        Traffic::Peers => {
+            tracing::info!(address, "serving peer traffic");
             return;
         }
     };

@@ -13,6 +13,12 @@ pub mod profile {
     include!(concat!(env!("OUT_DIR"), "/profile.rs"));
 }
 
+/// What replicas tell each other.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+pub mod peer {
+    include!(concat!(env!("OUT_DIR"), "/meridian.peer.v1.rs"));
+}
+
 mod secret;
 
 /// Users and rights.

@@ -148,7 +148,14 @@ async fn services_with(
         peer_urls: vec!["http://127.0.0.1:2380".to_owned()],
     };
     let limits = Limits::default();
-    let parts = ServiceParts { engine: engine.clone(), identity, limits, metrics, authentication };
+    let parts = ServiceParts {
+        engine: engine.clone(),
+        identity,
+        limits,
+        metrics,
+        authentication,
+        shared_journal: None,
+    };
     (engine, Services::of(parts))
 }
 

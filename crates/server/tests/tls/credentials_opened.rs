@@ -63,8 +63,8 @@ fn a_key_of_another_certificate_is_refused_by_both_names() {
         shop.path("server.crt").display()
     );
     assert_eq!(told, expected);
-    let gateway = Some((shop.path("server.crt"), other));
-    let told = refusal(&Tls { gateway, ..shop.plain() });
+    let calling = Some((shop.path("server.crt"), other));
+    let told = refusal(&Tls { calling, ..shop.plain() });
     assert!(told.contains("of the certificate in --client-cert-file"), "{told}");
 }
 

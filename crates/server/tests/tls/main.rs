@@ -1,5 +1,5 @@
 //! TLS towards clients: what the files of a server make of a handshake, and of one that fails; the
-//! doors of a server, and who comes to them.
+//! doors of a server, and who comes to them. Lines between replicas, with and without TLS.
 
 mod attacks;
 mod credentials;
@@ -7,6 +7,7 @@ mod credentials_changed;
 mod credentials_opened;
 mod credentials_refused;
 mod doors;
+mod lines;
 mod others;
 mod pings;
 mod refused;

@@ -16,6 +16,7 @@ use rustls::pki_types::ServerName;
 use server::config::Tls;
 use server::grpc::Settings;
 use server::http::Access;
+use server::peers::Attendant;
 use server::security::Credentials;
 use server::serve::{Listener, Parts, Secrecy, Socket, Traffic, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -57,10 +58,27 @@ impl Served {
     }
 
     pub(crate) async fn with(listeners: Vec<Listener>, addresses: Vec<SocketAddr>) -> Self {
+        Self::attended(None, listeners, addresses).await
+    }
+
+    /// A peer port, attended to.
+    pub(crate) async fn peers(attendant: Attendant, secrecy: Secrecy) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addresses = vec![socket.local_addr().expect("an address")];
+        let listener = Listener { socket: Socket::Tcp(socket), traffic: Traffic::Peers, secrecy };
+        Self::attended(Some(attendant), vec![listener], addresses).await
+    }
+
+    async fn attended(
+        peers: Option<Attendant>,
+        listeners: Vec<Listener>,
+        addresses: Vec<SocketAddr>,
+    ) -> Self {
         let (_, services) = services(Arc::new(MemoryJournal::default()), Options::default()).await;
         let drain = Duration::from_millis(500);
         let settings = Settings::default();
-        let parts = Parts { services, settings, access: Access::default(), gateway: true, drain };
+        let access = Access::default();
+        let parts = Parts { services, peers, settings, access, gateway: true, drain };
         let (shutdown, ending) = oneshot::channel();
         let ended = async move { drop(ending.await) };
         let serving = tokio::spawn(serve(parts, listeners, ended));

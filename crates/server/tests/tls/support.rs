@@ -17,7 +17,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion};
-use server::config::{AllowedClients, Tls, TlsVersions};
+use server::config::{AllowedClients, Side, Tls, TlsVersions};
 use server::security::Credentials;
 use tempfile::TempDir;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -201,10 +201,11 @@ impl Workshop {
     /// Certificate and key alone.
     pub(crate) fn plain(&self) -> Tls {
         Tls {
+            side: Side::Clients,
             cert_file: self.path("server.crt"),
             key_file: self.path("server.key"),
             self_signed: None,
-            gateway: None,
+            calling: None,
             trusted_ca_file: None,
             client_cert_auth: false,
             client_crl_file: None,

@@ -25,11 +25,7 @@ fn the_environment_is_a_second_command_line() {
             "zz",
             "invalid value \"zz\" for ETCD_HEARTBEAT_INTERVAL: parse error",
         ),
-        (
-            "MERIDIAN_JOURNAL",
-            "postgres://u:secret@h",
-            "--journal=postgres comes with a later release",
-        ),
+        ("MERIDIAN_JOURNAL", "postgres://u:secret@h", "--journal=postgres://... holds a password"),
     ] {
         let (code, told) = refusal(run(&["--name=y"], &[(key, value)], None));
         assert_eq!(code, 1);

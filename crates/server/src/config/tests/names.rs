@@ -45,7 +45,10 @@ fn every_default_of_the_table_can_be_typed() {
     for flag in table::all() {
         let value = flag.kind.parse(flag.default);
         assert!(value.is_ok(), "{}: {value:?}", flag.name);
-        let (Meaning::Used(text) | Meaning::Nothing(text) | Meaning::Refused(text)) = flag.meaning;
+        let (Meaning::Used(text)
+        | Meaning::Shared(text)
+        | Meaning::Nothing(text)
+        | Meaning::Refused(text)) = flag.meaning;
         assert!(!text.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustls::CipherSuite;
 
 use super::{about, config, refused, run, served};
-use crate::config::{AllowedClients, Notice, SelfSigned, Tls, TlsVersions};
+use crate::config::{AllowedClients, Notice, SelfSigned, Side, Tls, TlsVersions};
 
 const SECURE: [&str; 3] = [
     "--data-dir=/d",
@@ -46,10 +46,11 @@ fn all_settings_are_taken() {
         "--tls-max-version=TLS1.2",
     ]);
     let expected = Tls {
+        side: Side::Clients,
         cert_file: "/c".into(),
         key_file: "/k".into(),
         self_signed: None,
-        gateway: Some(("/gc".into(), "/gk".into())),
+        calling: Some(("/gc".into(), "/gk".into())),
         trusted_ca_file: Some("/ca".into()),
         client_cert_auth: true,
         client_crl_file: Some("/crl".into()),
