@@ -28,6 +28,8 @@ use crate::serve::{Listener, Parts};
 const DRAIN: Duration = Duration::from_millis(500);
 /// A larger request would not fit the journal's largest entry with what stands around it.
 const MOST_REQUEST_BYTES: u64 = 60 << 20;
+/// The same where the journal is PostgreSQL's, whose largest entry is smaller.
+const MOST_SHARED_BYTES: u64 = 56 << 20;
 
 /// Why a member could not be started, with what to do about it.
 #[derive(Debug)]
@@ -62,9 +64,10 @@ pub struct Member {
 /// # Errors
 /// The first thing that is wrong, with its file or address and the way out.
 pub async fn start(config: &Config) -> Result<Member, StartError> {
-    if config.max_request_bytes.0 > MOST_REQUEST_BYTES {
+    let most = if config.journal.is_shared() { MOST_SHARED_BYTES } else { MOST_REQUEST_BYTES };
+    if config.max_request_bytes.0 > most {
         return Err(StartError(format!(
-            "--max-request-bytes {} is more than an entry of the journal holds; the most is {MOST_REQUEST_BYTES}",
+            "--max-request-bytes {} is more than an entry of the journal holds; the most is {most}",
             config.max_request_bytes.0
         )));
     }
@@ -91,7 +94,10 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         checkpoints: Some(config.data_dir.join("checkpoints")),
         clock: Arc::new(SystemClock::new()),
         member: MemberId(ids.member_id),
-        replicas: replica.as_ref().map(|of| replicas::parts(config, of.member, peer_credentials)),
+        replicas: replica
+            .as_ref()
+            .zip(opened.objects)
+            .map(|(of, objects)| replicas::parts(config, of.member, objects, peer_credentials)),
         observer: Arc::<StoreMetrics>::clone(&metrics.store),
         options: engine_options(config),
     };

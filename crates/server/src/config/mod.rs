@@ -104,6 +104,8 @@ pub struct Config {
     pub founders: Vec<Founder>,
     /// Which of the clusters that share a database this is.
     pub initial_cluster_token: String,
+    /// How often replicas hold their states against one another.
+    pub digest_every: Duration,
     /// How long nothing is heard of a writer until another one is made.
     pub election_timeout: Duration,
     /// Size of the data at which writes are refused; `None` is no limit.

@@ -24,6 +24,9 @@ const RECOMMENDED_REQUEST: u64 = 10 << 20;
 const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 const DEFAULT_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
 const MAX_ELECTION_MS: u64 = 50_000;
+const DEFAULT_DIGEST_EVERY: Duration = Duration::from_secs(60);
+/// All replicas look at all they have.
+const SHORTEST_DIGEST_EVERY: Duration = Duration::from_secs(1);
 /// What grpc-go takes where etcd tells it nothing.
 const UNSET_MIN_TIME: Duration = Duration::from_secs(300);
 
@@ -86,6 +89,7 @@ fn build(
         identity: member.identity,
         founders: member.founders,
         initial_cluster_token: member.token,
+        digest_every: digest_every(flags),
         election_timeout: Duration::from_millis(flags.uint("election-timeout")),
         quota_backend_bytes: quota(flags),
         max_request_bytes: ByteSize(flags.uint("max-request-bytes")),
@@ -231,6 +235,11 @@ fn streams(flags: &Flags) -> u32 {
 fn progress_interval(flags: &Flags) -> Duration {
     let asked = flags.positive("watch-progress-notify-interval");
     asked.map_or(DEFAULT_PROGRESS_INTERVAL, |interval| interval.max(MIN_PROGRESS_INTERVAL))
+}
+
+fn digest_every(flags: &Flags) -> Duration {
+    let asked = flags.positive("corrupt-check-time").or(flags.positive("compact-hash-check-time"));
+    asked.map_or(DEFAULT_DIGEST_EVERY, |every| every.max(SHORTEST_DIGEST_EVERY))
 }
 
 fn auto_compaction(flags: &Flags) -> Result<AutoCompaction, String> {

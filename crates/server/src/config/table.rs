@@ -382,13 +382,13 @@ const TRACING: &[Flag] = &[
 ];
 
 const FEATURES: &[Flag] = &[
-    none("corrupt-check-time", Duration, "0s", "every entry of the journal carries its checksum"),
-    none(
-        "compact-hash-check-time",
+    shared(
+        "corrupt-check-time",
         Duration,
-        "1m",
-        "every entry of the journal carries its checksum",
+        "0s",
+        "How often replicas compare their states; 0 is as often as --compact-hash-check-time.",
     ),
+    shared("compact-hash-check-time", Duration, "1m", "How often replicas compare their states."),
     none("compaction-batch-limit", Int, "0", "compaction is carried out between batches"),
     none("compaction-sleep-interval", Duration, "0s", "compaction is carried out between batches"),
     used(

@@ -360,7 +360,10 @@ fn contradictions_are_refused_with_the_way_out() {
             &["--discovery-srv=x", "--initial-cluster=a=http://b:1"],
             "multiple discovery or bootstrap flags are set",
         ),
-        (&["--journal=postgres://u:p@h/d"], "--journal=postgres://... holds a password"),
+        (
+            &["--journal=postgres://u:p@h/d"],
+            "--journal=postgres://...: the password must not stand in the address",
+        ),
         (&["--journal=file:///d"], "--journal=file stands in --data-dir"),
         (&["--journal="], "--journal= is no journal"),
     ] {

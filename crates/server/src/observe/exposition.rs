@@ -1,6 +1,7 @@
 //! Prometheus' text format 0.0.4.
 
 use std::fmt::{Display, Write};
+use std::time::Duration;
 
 use super::histogram::Histogram;
 
@@ -52,6 +53,25 @@ impl Exposition {
     pub fn lone_histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.head(name, Type::Histogram, help);
         self.histogram(name, &[], histogram);
+    }
+
+    /// A histogram without labels that somebody else has counted: bounds with how many were at most as
+    /// long, the sum in seconds, and how many there were.
+    pub fn foreign_histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: &[(Duration, u64)],
+        sum: f64,
+        count: u64,
+    ) {
+        self.head(name, Type::Histogram, help);
+        for (bound, total) in buckets {
+            let bound = bound.as_secs_f64();
+            self.line(format_args!("{name}_bucket{{le=\"{bound}\"}} {total}\n"));
+        }
+        self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {count}\n"));
+        self.line(format_args!("{name}_sum {sum}\n{name}_count {count}\n"));
     }
 
     /// The buckets, sum and count of one histogram.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use journal::file::{Disk, RealDisk, UnsyncedDisk};
-use journal::{FileJournal, FileOptions, Journal};
+use journal::{FileJournal, FileOptions, Journal, Objects};
+use postgres_journal::{Address, PostgresJournal};
 
 use super::StartError;
 use crate::config::{Config, JournalPlace};
+use crate::observe::exposition::{Exposition, Type};
 use crate::observe::journal::SharedJournal;
 use crate::observe::store::StoreMetrics;
 
@@ -15,12 +17,14 @@ pub(super) struct Opened {
     pub(super) journal: Arc<dyn Journal>,
     /// What it has to tell, if it is shared.
     pub(super) shared: Option<Arc<dyn SharedJournal>>,
+    /// Where checkpoints are shared, if it is.
+    pub(super) objects: Option<Arc<dyn Objects>>,
 }
 
 pub(super) async fn open(config: &Config, store: Arc<StoreMetrics>) -> Result<Opened, StartError> {
     match &config.journal {
         JournalPlace::File => file(config, store),
-        JournalPlace::Postgres(place) => postgres(config, place).await,
+        JournalPlace::Postgres(address) => postgres(config, address).await,
     }
 }
 
@@ -38,7 +42,7 @@ fn file(config: &Config, store: Arc<StoreMetrics>) -> Result<Opened, StartError>
         tracing::warn!(?cut, "a torn tail of the journal was cut; nothing acknowledged was in it");
     }
     tracing::info!(created = opening.created, tail = %opening.tail, "opened the journal");
-    Ok(Opened { journal: Arc::new(journal), shared: None })
+    Ok(Opened { journal: Arc::new(journal), shared: None, objects: None })
 }
 
 /// A failed sync is never tried again: what the system could not write may be gone from its cache, and
@@ -48,8 +52,84 @@ fn failed(what: &str) {
     std::process::exit(1);
 }
 
-/// TEMPORARY until the crate `postgres` is merged: nothing is opened.
-async fn postgres(_: &Config, _: &str) -> Result<Opened, StartError> {
-    let why = "--journal=postgres is not in this build: use --journal=file";
-    std::future::ready(Err(StartError(why.to_owned()))).await
+async fn postgres(config: &Config, address: &Address) -> Result<Opened, StartError> {
+    let options = postgres_journal::Options {
+        log: config.initial_cluster_token.clone(),
+        cluster: format!("{:x}", config.identity.cluster_id),
+        unsafe_no_fsync: config.unsafe_no_fsync,
+        ..postgres_journal::Options::default()
+    };
+    tracing::info!(journal = %address, log = options.log, "opening the journal");
+    let journal = PostgresJournal::open(address.clone(), options)
+        .await
+        .map_err(|why| StartError(format!("--journal={address}: {why}")))?;
+    let guarantee = journal.guarantee();
+    if guarantee.survives_a_machine() {
+        tracing::info!(%guarantee, "opened the journal");
+    } else {
+        tracing::warn!(%guarantee, "opened the journal: one machine's death can lose data");
+    }
+    let journal = Arc::new(journal);
+    let objects: Arc<dyn Objects> = Arc::<PostgresJournal>::clone(&journal);
+    let told = Arc::new(Postgres(Arc::clone(&journal)));
+    Ok(Opened { journal, shared: Some(told), objects: Some(objects) })
+}
+
+/// What a journal in PostgreSQL has to tell.
+struct Postgres(Arc<PostgresJournal>);
+
+impl SharedJournal for Postgres {
+    fn guarantee(&self) -> String {
+        let guarantee = self.0.guarantee();
+        let weak = if guarantee.survives_a_machine() {
+            ""
+        } else {
+            " (one machine's death can lose data)"
+        };
+        format!("{guarantee}{weak}")
+    }
+
+    fn expose(&self, out: &mut Exposition) {
+        let stats = self.0.stats();
+        for (name, help, latency) in [
+            (
+                "meridian_postgres_append_duration_seconds",
+                "From sending an append to the database's answer.",
+                &stats.append,
+            ),
+            (
+                "meridian_postgres_barrier_duration_seconds",
+                "From sending a round of reads to the end of its barrier.",
+                &stats.barrier,
+            ),
+        ] {
+            let sum = latency.sum().as_secs_f64();
+            out.foreign_histogram(name, help, &latency.buckets(), sum, latency.count());
+        }
+        let counters = [
+            (
+                "meridian_postgres_appended_bytes_total",
+                "Bytes of entries that this replica has appended.",
+                stats.appended_bytes(),
+            ),
+            (
+                "meridian_postgres_reconnects_total",
+                "Connections to the database that had to be made again.",
+                stats.reconnects(),
+            ),
+            (
+                "meridian_postgres_doubts_total",
+                "Warnings of the server that an answer is not to be relied on.",
+                stats.doubts(),
+            ),
+            (
+                "meridian_postgres_unknown_outcomes_total",
+                "Appends that were answered without an outcome, and settled by reading.",
+                stats.unknown_outcomes(),
+            ),
+        ];
+        for (name, help, value) in counters {
+            out.single(name, Type::Counter, help, value);
+        }
+    }
 }

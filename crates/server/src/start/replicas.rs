@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use engine::Engine;
 use engine::replicas::{Myself, Replicas};
+use journal::Objects;
 use state::MemberId;
 use tokio::runtime::Handle;
 
@@ -23,6 +24,7 @@ pub(super) fn credentials(config: &Config) -> Result<Option<Arc<Credentials>>, S
 pub(super) fn parts(
     config: &Config,
     member: Option<u64>,
+    objects: Arc<dyn Objects>,
     credentials: Option<Arc<Credentials>>,
 ) -> Replicas {
     let dialer = Dialer::new(credentials);
@@ -37,7 +39,9 @@ pub(super) fn parts(
     let founders = founders.map(|founder| (MemberId(founder.member_id), texts(&founder.peer_urls)));
     Replicas {
         peers: Arc::new(Caller::new(config.identity.cluster_id, dialer, Handle::current())),
+        objects,
         myself,
+        digest_every: config.digest_every,
         founders: founders.collect(),
         patience: config.election_timeout,
     }

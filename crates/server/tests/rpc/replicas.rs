@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::replicas::{Myself, Replicas};
 use engine::{Engine, Options, Parts, SystemClock};
-use journal::{Journal, MemoryJournal};
+use journal::{Journal, MemoryJournal, MemoryObjects};
 use server::grpc::Settings;
 use server::http::Access;
 use server::observe::exposition::{Exposition, Type};
@@ -103,7 +103,14 @@ pub(crate) async fn start(
         checkpoints: None,
         clock: Arc::new(SystemClock::new()),
         member: MemberId(0),
-        replicas: Some(Replicas { peers, myself, founders, patience: PATIENCE }),
+        replicas: Some(Replicas {
+            peers,
+            objects: Arc::<MemoryObjects>::default(),
+            myself,
+            founders,
+            digest_every: Duration::from_secs(1),
+            patience: PATIENCE,
+        }),
         observer: Arc::<StoreMetrics>::clone(&metrics.store),
         options: Options::default(),
     };

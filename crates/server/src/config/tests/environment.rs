@@ -25,7 +25,11 @@ fn the_environment_is_a_second_command_line() {
             "zz",
             "invalid value \"zz\" for ETCD_HEARTBEAT_INTERVAL: parse error",
         ),
-        ("MERIDIAN_JOURNAL", "postgres://u:secret@h", "--journal=postgres://... holds a password"),
+        (
+            "MERIDIAN_JOURNAL",
+            "postgres://u:secret@h",
+            "--journal=postgres://...: the password must not stand in the address",
+        ),
     ] {
         let (code, told) = refusal(run(&["--name=y"], &[(key, value)], None));
         assert_eq!(code, 1);

@@ -18,7 +18,8 @@ fn shared(more: &[&str]) -> (Config, Vec<Notice>) {
 #[test]
 fn three_replicas_found_a_cluster_with_etcd_s_member_ids() {
     let (config, _) = shared(&["--name=b", THREE, B, "--initial-cluster-token=t"]);
-    assert_eq!(config.journal, JournalPlace::Postgres("postgres://m@db1,db2/meridian".to_owned()));
+    let JournalPlace::Postgres(address) = &config.journal else { panic!("{:?}", config.journal) };
+    assert_eq!(address.to_string(), "postgres://m@db1:5432,db2:5432/meridian");
     let ids: Vec<_> = config.founders.iter().map(|founder| founder.member_id).collect();
     assert_eq!(ids.len(), 3);
     for founder in &config.founders {
