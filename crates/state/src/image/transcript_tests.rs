@@ -69,7 +69,12 @@ fn carried_out(steps: &[Step]) -> State {
     let mut state = State::new();
     let leases = [1, 2].map(|id| Command::LeaseGrant { id: LeaseId(id), ttl: 60 });
     let carry_out = |state: &mut State, command| {
-        let entry = Entry { epoch: state.epoch(), clock: Timestamp(1), commands: vec![command] };
+        let entry = Entry {
+            epoch: state.epoch(),
+            clock: Timestamp(1),
+            commands: vec![command],
+            origins: Vec::new(),
+        };
         state.apply(Position(state.position().0 + 1), &entry);
     };
     leases.into_iter().for_each(|grant| carry_out(&mut state, grant));
