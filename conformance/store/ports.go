@@ -2,8 +2,8 @@ package store
 
 import "net"
 
-// freePorts asks the kernel for ports that nobody listens on now.
-func freePorts(count int) ([]int, error) {
+// FreePorts asks the kernel for ports that nobody listens on now.
+func FreePorts(count int) ([]int, error) {
 	ports := make([]int, 0, count)
 	for range count {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -82,7 +82,7 @@ func Start(options Options) (*Server, error) {
 		}
 		options.Dir = dir
 	}
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return nil, err
 	}

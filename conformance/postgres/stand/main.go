@@ -1,0 +1,55 @@
+// Command stand brings up PostgreSQL under pg_auto_failover and replicas of a server on it, says where they are, and
+// waits. Until it is told to end it does what is asked over HTTP: POST /primary/kill, /writer/kill and so on, so
+// that a script or another judge can strike what it stands on.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"conformance/postgres/cluster"
+)
+
+type settings struct {
+	nodes    int
+	dir      string
+	password string
+	tls      bool
+	control  string
+}
+
+func main() {
+	var s settings
+	flag.IntVar(&s.nodes, "nodes", 3, "nodes of PostgreSQL; one has no standby, 0 is no PostgreSQL")
+	flag.StringVar(&s.dir, "dir", "", "a new folder for everything; one in memory if empty")
+	flag.StringVar(&s.password, "password", "", "what the journal's user needs; nobody needs one if empty")
+	flag.BoolVar(&s.tls, "tls", false, "PostgreSQL speaks TLS")
+	flag.StringVar(&s.control, "control", "127.0.0.1:0", "where commands are taken")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, s)
+	cancel()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "stand:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, s settings) error {
+	var st stand
+	defer st.close()
+	if s.nodes > 0 {
+		options := cluster.Options{Dir: s.dir, Nodes: s.nodes, Password: s.password, TLS: s.tls}
+		database, err := cluster.Start(ctx, options)
+		if err != nil {
+			return err
+		}
+		st.database = database
+		fmt.Printf("journal %s\n", database.URL())
+	}
+	return st.serve(ctx, s.control)
+}
