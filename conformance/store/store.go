@@ -70,8 +70,20 @@ func TempDir() string {
 	return os.TempDir()
 }
 
-// Start runs the server and waits until it answers Status.
+// Start runs the server and waits until it answers.
 func Start(options Options) (*Server, error) {
+	server, err := New(options)
+	if err != nil {
+		return nil, err
+	}
+	if err := server.Restart(); err != nil {
+		return nil, err
+	}
+	return server, nil
+}
+
+// New chooses the server's directory and ports and starts nothing.
+func New(options Options) (*Server, error) {
 	if _, err := os.Stat(options.Binary); err != nil {
 		return nil, fmt.Errorf("no server binary: %w", err)
 	}
@@ -86,17 +98,16 @@ func Start(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &Server{
+	return &Server{
 		Endpoint: fmt.Sprintf("127.0.0.1:%d", ports[0]),
 		Dir:      options.Dir,
 		options:  options,
 		peer:     fmt.Sprintf("http://127.0.0.1:%d", ports[1]),
-	}
-	if err := server.Restart(); err != nil {
-		return nil, err
-	}
-	return server, nil
+	}, nil
 }
+
+// Add adds arguments for the next launch; of two that contradict each other the later wins.
+func (s *Server) Add(args ...string) { s.options.Args = append(s.options.Args, args...) }
 
 // Restart runs the process again on the same ports and data, and waits until it answers; it
 // must have ended before.
@@ -104,7 +115,7 @@ func (s *Server) Restart() error {
 	if err := s.Launch(); err != nil {
 		return err
 	}
-	if err := s.waitReady(); err != nil {
+	if err := s.AwaitReady(); err != nil {
 		s.Kill()
 		return fmt.Errorf("%s is not ready: %w\n%s", s.options.Binary, err, s.LogTail(20))
 	}
@@ -133,6 +144,9 @@ func (s *Server) Launch() error {
 
 // Kill sends SIGKILL and waits for the end of the process.
 func (s *Server) Kill() {
+	if s.process == nil {
+		return
+	}
 	s.process.Process.Kill()
 	err := <-s.exited
 	s.exited <- err
@@ -166,8 +180,14 @@ func (s *Server) Remove() {
 	os.RemoveAll(s.Dir)
 }
 
+// Signal sends any other signal, such as those that stop a process and let it go on.
+func (s *Server) Signal(signal syscall.Signal) error { return s.process.Process.Signal(signal) }
+
 // Alive tells whether the process is still running.
 func (s *Server) Alive() bool {
+	if s.process == nil {
+		return false
+	}
 	select {
 	case err := <-s.exited:
 		s.exited <- err
@@ -241,7 +261,8 @@ func (s *Server) flags() []string {
 	return append(flags, s.options.Args...)
 }
 
-func (s *Server) waitReady() error {
+// AwaitReady waits until a launched server answers.
+func (s *Server) AwaitReady() error {
 	conn, err := s.Dial()
 	if err != nil {
 		return err

@@ -1,0 +1,106 @@
+// Command faults runs three replicas on PostgreSQL under pg_auto_failover (or three members of a real etcd, to judge this
+// judge), strikes the writer, a replica, the database and the ways between them under load, and holds what every client
+// was told against one history. It prints for how long writes, reads and watches paused.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type settings struct {
+	binary   string
+	args     string
+	journal  string
+	disk     string
+	only     string
+	out      string
+	seed     uint64
+	rounds   int
+	replicas int
+	mixers   int
+	paused   time.Duration
+	keep     bool
+}
+
+func main() {
+	var s settings
+	flag.StringVar(&s.binary, "binary", "../target/release/meridian", "the server's binary; a real etcd needs no PostgreSQL")
+	flag.StringVar(&s.args, "args", "", "more arguments for it, separated by spaces")
+	flag.StringVar(&s.journal, "journal", "", "an existing PostgreSQL; one is brought up if empty, which can be struck too")
+	flag.StringVar(&s.disk, "disk", "", "where data goes; memory if empty")
+	flag.StringVar(&s.only, "only", "", "only the faults whose name contains this")
+	flag.StringVar(&s.out, "out", "", "also write the table into this file")
+	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()%1e9), "of what the clients draw")
+	flag.IntVar(&s.rounds, "rounds", 1, "how often every fault happens")
+	flag.IntVar(&s.replicas, "replicas", 3, "how many replicas")
+	flag.IntVar(&s.mixers, "mixers", 4, "clients on each replica that share keys, beside its probes")
+	flag.DurationVar(&s.paused, "paused", 15*time.Second, "how long the writer is stopped: longer than every time-out")
+	flag.BoolVar(&s.keep, "keep", false, "keep data and logs")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := conduct(ctx, s)
+	cancel()
+	if err != nil {
+		fmt.Printf("FAILED: %v\nrepeat with: go run ./postgres/faults -seed %d -binary %s -only %q\n", err, s.seed, s.binary, s.only)
+		os.Exit(1)
+	}
+}
+
+// conduct brings everything up, runs all faults and reports.
+func conduct(ctx context.Context, s settings) error {
+	r, err := newRun(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	fmt.Printf("seed %d: %d x %s\n", s.seed, s.replicas, r.version)
+	for round := range s.rounds {
+		for _, f := range faults {
+			if !strings.Contains(f.name, s.only) {
+				continue
+			}
+			if reason := f.unfit(r); reason != "" {
+				if round == 0 {
+					fmt.Printf("%-40s left out: %s\n", f.name, reason)
+				}
+				continue
+			}
+			if err := r.perform(ctx, f); err != nil {
+				r.failed = true
+				return fmt.Errorf("round %d, %s: %w\n%s", round+1, f.name, err, r.tails())
+			}
+		}
+	}
+	if len(r.rows) == 0 {
+		return fmt.Errorf("no fault is called %q", s.only)
+	}
+	if err := r.conclude(ctx); err != nil {
+		r.failed = true
+		return fmt.Errorf("after all faults: %w\n%s", err, r.tails())
+	}
+	fmt.Printf("%v\nnothing was lost, changed, reordered or invented\n\n", r.tally)
+	return r.report()
+}
+
+// versionOf is what the binary calls itself, and whether it is a real etcd.
+func versionOf(binary string) (name string, real bool, err error) {
+	said, err := exec.Command(binary, "--version").Output()
+	if err != nil {
+		return "", false, fmt.Errorf("%s --version: %w", binary, err)
+	}
+	for line := range strings.Lines(string(said)) {
+		if version, ok := strings.CutPrefix(line, "Meridian Version: "); ok {
+			return "Meridian " + strings.TrimSpace(version), false, nil
+		}
+	}
+	first, _, _ := strings.Cut(string(said), "\n")
+	return strings.Replace(strings.TrimSpace(first), " Version:", "", 1), true, nil
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// row is what one fault cost.
+type row struct {
+	fault string
+	// anywhere is the longest time in which no replica acknowledged a write.
+	anywhere time.Duration
+	// others and struck are the longest pauses through replicas that were left alone, and through the one that was struck.
+	others, struck map[string]time.Duration
+	// before is the same through all replicas while nothing happened.
+	before map[string]time.Duration
+	// slowest is the longest that an acknowledged write took through a replica that was left alone; lost is how many got
+	// no answer there.
+	slowest time.Duration
+	lost    int
+	note    string
+}
+
+var measured = []string{writing, reading, glancing, watching}
+
+// measure finds the longest pauses of an episode.
+func (l *load) measure(name string, b *blow, at moments) row {
+	one := row{fault: name, others: map[string]time.Duration{}, struck: map[string]time.Duration{},
+		before: map[string]time.Duration{}, note: b.note}
+	var writes []time.Duration
+	for p, all := range l.pulses {
+		one.before[p.what] = max(one.before[p.what], longest(all, at.strike-calm, at.strike))
+		within := longest(all, at.strike, at.end)
+		into := one.others
+		if b.struck != nil && p.through == b.struck.Name {
+			into = one.struck
+		}
+		into[p.what] = max(into[p.what], within)
+		if p.what == writing {
+			writes = append(writes, all...)
+		}
+	}
+	for _, o := range l.operations {
+		if !o.writes() || o.call > at.end || b.struck != nil && o.through == b.struck.Name {
+			continue
+		}
+		if !o.known {
+			one.lost++
+		} else if o.end > at.strike {
+			one.slowest = max(one.slowest, o.end-o.call)
+		}
+	}
+	slices.Sort(writes)
+	one.anywhere = longest(writes, at.strike, at.end)
+	return one
+}
+
+// longest is the longest time without a sign of life that touches the span; the sign before the span and the one after
+// it count, so that a pause is never cut short.
+func longest(all []time.Duration, from, to time.Duration) time.Duration {
+	var most, last time.Duration
+	for _, at := range all {
+		if at > from && last < to {
+			most = max(most, at-last)
+		}
+		last = at
+	}
+	if last < to {
+		most = max(most, to-last)
+	}
+	return most
+}
+
+func (r row) line() string {
+	text := fmt.Sprintf("%-44s writes anywhere %8s", r.fault, milliseconds(r.anywhere))
+	for _, what := range measured {
+		text += fmt.Sprintf(", %s %s", what, milliseconds(r.others[what]))
+		if len(r.struck) > 0 {
+			text += "/" + milliseconds(r.struck[what])
+		}
+	}
+	text += fmt.Sprintf(", slowest write %s, %d unanswered", milliseconds(r.slowest), r.lost)
+	if r.note != "" {
+		text += "  (" + r.note + ")"
+	}
+	return text
+}
+
+func milliseconds(d time.Duration) string {
+	if d >= 10*time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.0f ms", float64(d.Microseconds())/1000)
+}
+
+// report prints the table, and writes it where it was asked for.
+func (r *run) report() error {
+	text := r.markdown()
+	fmt.Print(text)
+	if r.out == "" {
+		return nil
+	}
+	return os.WriteFile(r.out, []byte(text), 0o644)
+}
+
+func (r *run) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d × %s", len(r.set.Replicas), r.version)
+	if r.database != nil {
+		fmt.Fprintf(&b, " on PostgreSQL with %d nodes under pg_auto_failover", len(r.database.Nodes))
+	}
+	fmt.Fprintf(&b, "; %d cores shared by servers, database and load; probes once a millisecond through every replica. "+
+		"Longest pauses; after a slash, through the replica that was struck. The slowest acknowledged write and the number of writes without "+
+		"an answer are those through the others. %v.\n\n", runtime.NumCPU(), r.tally)
+	b.WriteString("| fault | writes, anywhere | writes | linearizable reads | serializable reads | watches | slowest write | unanswered | |\n|---|--:|--:|--:|--:|--:|--:|--:|---|\n")
+	for _, one := range r.rows {
+		fmt.Fprintf(&b, "| %s | %s |", one.fault, milliseconds(one.anywhere))
+		for _, what := range measured {
+			fmt.Fprintf(&b, " %s", milliseconds(one.others[what]))
+			if len(one.struck) > 0 {
+				fmt.Fprintf(&b, " / %s", milliseconds(one.struck[what]))
+			}
+			b.WriteString(" |")
+		}
+		fmt.Fprintf(&b, " %s | %d | %s |\n", milliseconds(one.slowest), one.lost, one.note)
+	}
+	return b.String()
+}
