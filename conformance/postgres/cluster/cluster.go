@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -141,9 +142,9 @@ func (c *Cluster) prepare(ctx context.Context) error {
 		// Its own default keeps 8 GB, and a fast base backup waits for no checkpoint.
 		"ALTER SYSTEM SET wal_keep_size = '512MB'",
 		"ALTER SYSTEM SET checkpoint_completion_target = 0",
-		fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", Database, User),
-		// It was made with every right; the journal must do with those of an owner.
-		fmt.Sprintf("ALTER USER %s NOSUPERUSER", User),
+		// The journal must do with the rights of an owner.
+		"CREATE USER " + User,
+		fmt.Sprintf("CREATE DATABASE %s OWNER %s", Database, User),
 	}
 	for name, value := range c.options.Settings {
 		statements = append(statements, fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", name, value))
@@ -160,7 +161,29 @@ func (c *Cluster) prepare(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
-	return nil
+	if len(c.options.Settings) == 0 {
+		return nil
+	}
+	return c.renew(ctx)
+}
+
+// renew ends the first node's postmaster; its keeper starts it again, with settings that a reload does not change.
+func (c *Cluster) renew(ctx context.Context) error {
+	was, err := c.Nodes[0].postmaster()
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(was, syscall.SIGINT); err != nil {
+		return err
+	}
+	for {
+		if now, err := c.Nodes[0].postmaster(); err == nil && now != was && c.commits(ctx, c.Nodes[0]) {
+			return nil
+		}
+		if err := wait(ctx, 50*time.Millisecond); err != nil {
+			return fmt.Errorf("the first node does not start again: %w", err)
+		}
+	}
 }
 
 // URL names all nodes and asks for the one that takes writes.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -37,7 +38,7 @@ func (n *Node) create() error {
 	}
 	return n.launch("create", "postgres", "--run", "--name", n.Name, "--pgdata", n.data(),
 		"--pgport", fmt.Sprint(n.Port), "--listen", "127.0.0.1", "--hostname", "127.0.0.1", "--auth", "trust",
-		security, "--dbname", Database, "--username", User, "--monitor", n.cluster.monitorURL())
+		security, "--monitor", n.cluster.monitorURL())
 }
 
 // run starts a node that was created before; it does not wait.
@@ -110,6 +111,16 @@ func (n *Node) demandPassword() error {
 	}
 	rule := fmt.Sprintf("host all %s all scram-sha-256\n", User)
 	return os.WriteFile(path, append([]byte(rule), rules...), 0o600)
+}
+
+// postmaster is the pid in the file that a running one keeps.
+func (n *Node) postmaster() (int, error) {
+	text, err := os.ReadFile(filepath.Join(n.data(), "postmaster.pid"))
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strconv.Atoi(line)
 }
 
 // ask asks the node to end, and does not wait.

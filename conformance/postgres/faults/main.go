@@ -28,6 +28,7 @@ type settings struct {
 	mixers   int
 	paused   time.Duration
 	keep     bool
+	database bool
 }
 
 func main() {
@@ -43,6 +44,7 @@ func main() {
 	flag.IntVar(&s.replicas, "replicas", 3, "how many replicas")
 	flag.IntVar(&s.mixers, "mixers", 4, "clients on each replica that share keys, beside its probes")
 	flag.DurationVar(&s.paused, "paused", 15*time.Second, "how long the writer is stopped: longer than every time-out")
+	flag.BoolVar(&s.database, "database", false, "bring up PostgreSQL beside a real etcd too, and strike it: what its failover takes by itself")
 	flag.BoolVar(&s.keep, "keep", false, "keep data and logs")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

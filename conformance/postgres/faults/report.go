@@ -111,7 +111,11 @@ func (r *run) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d × %s", len(r.set.Replicas), r.version)
 	if r.database != nil {
-		fmt.Fprintf(&b, " on PostgreSQL with %d nodes under pg_auto_failover", len(r.database.Nodes))
+		where := "on"
+		if r.real {
+			where = "beside"
+		}
+		fmt.Fprintf(&b, " "+where+" PostgreSQL with %d nodes under pg_auto_failover", len(r.database.Nodes))
 	}
 	fmt.Fprintf(&b, "; %d cores shared by servers, database and load; probes once a millisecond through every replica. "+
 		"Longest pauses; after a slash, through the replica that was struck. The slowest acknowledged write and the number of writes without "+

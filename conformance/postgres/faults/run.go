@@ -52,13 +52,15 @@ func newRun(ctx context.Context, s settings) (*run, error) {
 			return nil, err
 		}
 	}
-	if !r.real && s.journal == "" {
+	if s.database || !r.real && s.journal == "" {
 		began := time.Now()
 		if r.database, err = cluster.Start(ctx, cluster.Options{TempDir: s.disk}); err != nil {
 			return nil, fmt.Errorf("PostgreSQL: %w", err)
 		}
 		fmt.Printf("PostgreSQL: %d nodes are healthy after %.0f s\n", len(r.database.Nodes), time.Since(began).Seconds())
-		options.Journal = r.database.URL()
+		if !r.real {
+			options.Journal = r.database.URL()
+		}
 	}
 	if r.set, err = replicas.Start(options); err != nil {
 		r.close()

@@ -11,12 +11,15 @@ import (
 	"time"
 
 	"conformance/postgres/cluster"
+	"conformance/postgres/replicas"
 )
 
 // stand is what is up.
 type stand struct {
 	database *cluster.Cluster
 	killed   *cluster.Node
+	set      *replicas.Set
+	struck   *replicas.Replica
 }
 
 // command is one thing that can be asked, and its answer in a line.
@@ -32,6 +35,11 @@ func (s *stand) commands() map[string]command {
 		"primary/kill":    s.killPrimary,
 		"primary/restore": s.restorePrimary,
 		"primary":         s.primary,
+		"writer":          s.writer,
+		"writer/kill":     s.killWriter,
+		"writer/stop":     s.stopWriter,
+		"writer/pause":    s.pauseWriter,
+		"writer/restore":  s.restoreWriter,
 	}
 }
 
@@ -67,6 +75,9 @@ func (s *stand) serve(ctx context.Context, address string) error {
 }
 
 func (s *stand) close() {
+	if s.set != nil {
+		_ = s.set.Stop()
+	}
 	if s.database != nil {
 		// What is left of a directory in memory is all that can be wrong here.
 		_ = s.database.Stop()
@@ -115,4 +126,71 @@ func (s *stand) restorePrimary(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s follows after %.1f s", s.killed.Name, time.Since(began).Seconds()), nil
+}
+
+// writer names the replica that leads.
+func (s *stand) writer(ctx context.Context) (string, error) {
+	writer, err := s.findWriter(ctx)
+	if err != nil {
+		return "", err
+	}
+	return writer.Name, nil
+}
+
+func (s *stand) findWriter(ctx context.Context) (*replicas.Replica, error) {
+	if s.set == nil {
+		return nil, errors.New("there are no replicas here")
+	}
+	return s.set.Writer(ctx)
+}
+
+// strikeWriter does something to the writer and returns when another one leads.
+func (s *stand) strikeWriter(ctx context.Context, what string, strike func(*replicas.Replica) error) (string, error) {
+	writer, err := s.findWriter(ctx)
+	if err != nil {
+		return "", err
+	}
+	s.struck = writer
+	at := time.Now()
+	if err := strike(writer); err != nil {
+		return "", err
+	}
+	for {
+		next, err := s.set.Writer(ctx)
+		if err != nil {
+			return "", err
+		}
+		if next != writer {
+			return fmt.Sprintf("%s %s, %s leads after %.2f s", writer.Name, what, next.Name, time.Since(at).Seconds()), nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (s *stand) killWriter(ctx context.Context) (string, error) {
+	return s.strikeWriter(ctx, "killed", func(r *replicas.Replica) error { r.Kill(); return nil })
+}
+
+func (s *stand) stopWriter(ctx context.Context) (string, error) {
+	return s.strikeWriter(ctx, "ended", func(r *replicas.Replica) error { return r.Stop() })
+}
+
+func (s *stand) pauseWriter(ctx context.Context) (string, error) {
+	return s.strikeWriter(ctx, "paused", (*replicas.Replica).Pause)
+}
+
+// restoreWriter brings back the replica that was struck, whether it was ended or paused.
+func (s *stand) restoreWriter(context.Context) (string, error) {
+	if s.struck == nil {
+		return "", errors.New("no writer was struck")
+	}
+	began := time.Now()
+	bring := s.struck.Restart
+	if s.struck.Alive() {
+		bring = func() error { return errors.Join(s.struck.Resume(), s.struck.AwaitReady()) }
+	}
+	if err := bring(); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s serves after %.2f s", s.struck.Name, time.Since(began).Seconds()), nil
 }

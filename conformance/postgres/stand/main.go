@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"conformance/postgres/cluster"
+	"conformance/postgres/replicas"
 )
 
 type settings struct {
@@ -20,6 +22,9 @@ type settings struct {
 	password string
 	tls      bool
 	control  string
+	binary   string
+	args     string
+	replicas int
 }
 
 func main() {
@@ -29,6 +34,9 @@ func main() {
 	flag.StringVar(&s.password, "password", "", "what the journal's user needs; nobody needs one if empty")
 	flag.BoolVar(&s.tls, "tls", false, "PostgreSQL speaks TLS")
 	flag.StringVar(&s.control, "control", "127.0.0.1:0", "where commands are taken")
+	flag.StringVar(&s.binary, "binary", "", "the server's binary; no replicas if empty; a real etcd wants -nodes 0")
+	flag.StringVar(&s.args, "args", "", "more arguments for it, separated by spaces")
+	flag.IntVar(&s.replicas, "replicas", 3, "how many replicas")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, s)
@@ -50,6 +58,17 @@ func run(ctx context.Context, s settings) error {
 		}
 		st.database = database
 		fmt.Printf("journal %s\n", database.URL())
+	}
+	if s.binary != "" {
+		options := replicas.Options{Binary: s.binary, Count: s.replicas, Args: strings.Fields(s.args)}
+		if st.database != nil {
+			options.Journal = st.database.URL()
+		}
+		var err error
+		if st.set, err = replicas.Start(options); err != nil {
+			return err
+		}
+		fmt.Printf("endpoints http://%s\n", strings.Join(st.set.Endpoints(), ",http://"))
 	}
 	return st.serve(ctx, s.control)
 }
