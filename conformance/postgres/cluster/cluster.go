@@ -229,6 +229,22 @@ func (c *Cluster) CreateDatabase(ctx context.Context, name string) error {
 	return err
 }
 
+// Logged is how many bytes the primary has put into its log since it was made.
+func (c *Cluster) Logged(ctx context.Context) (int64, error) {
+	primary, err := c.Primary(ctx)
+	if err != nil {
+		return 0, err
+	}
+	conn, err := c.administer(ctx, primary.Port)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(ctx)
+	var bytes int64
+	err = conn.QueryRow(ctx, "SELECT (pg_current_wal_lsn() - '0/0')::bigint").Scan(&bytes)
+	return bytes, err
+}
+
 // DatabaseURL is URL for another database.
 func (c *Cluster) DatabaseURL(name string) string {
 	return c.urlOf(name, User, c.options.Password, c.Nodes...)
