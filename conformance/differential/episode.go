@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
@@ -11,6 +14,8 @@ import (
 // Targets are the two servers to compare.
 type Targets struct {
 	Want, Got store.Options
+	// Journal is a database that the second server keeps its journal in; each start is a cluster of its own there.
+	Journal string
 	// Mix is what the episodes are drawn from.
 	Mix Mix
 	// Listen is told etcd's answers, if set.
@@ -32,7 +37,14 @@ type Mix struct {
 }
 
 func (t Targets) start() (*Pair, error) {
-	pair, err := startPair(t.Want, t.Got)
+	want, got := t.Want, t.Got
+	if t.Journal != "" {
+		// Cluster and member ids follow from the token, so both sides get it.
+		token := fmt.Sprintf("--initial-cluster-token=conformance-%d", time.Now().UnixNano())
+		want.Args = append(slices.Clone(want.Args), token)
+		got.Args = append(slices.Clone(got.Args), token, "--journal="+t.Journal)
+	}
+	pair, err := startPair(want, got)
 	if err != nil {
 		return nil, err
 	}

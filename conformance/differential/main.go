@@ -38,6 +38,7 @@ type settings struct {
 	jwt         bool
 	gateway     int
 	services    int
+	journal     string
 }
 
 func parseFlags() settings {
@@ -60,6 +61,7 @@ func parseFlags() settings {
 	flag.BoolVar(&s.jwt, "jwt", false, "tokens are JWT, in all episodes; else in every other one")
 	flag.IntVar(&s.gateway, "gateway", 10, "percentage of the requests sent as JSON over HTTP")
 	flag.IntVar(&s.services, "services", 50, "Lock and Election calls among some 10,000 requests")
+	flag.StringVar(&s.journal, "journal", "", "meridian's --journal; every episode is a new cluster in it")
 	flag.Parse()
 	return s
 }
@@ -67,8 +69,9 @@ func parseFlags() settings {
 func main() {
 	s := parseFlags()
 	targets := Targets{
-		Want: store.Options{Binary: s.etcd, Args: []string{"--unsafe-no-fsync", cheapHash}},
-		Got:  store.Options{Binary: s.meridian, Args: append([]string{cheapHash}, strings.Fields(s.extra)...)},
+		Want:    store.Options{Binary: s.etcd, Args: []string{"--unsafe-no-fsync", cheapHash}},
+		Got:     store.Options{Binary: s.meridian, Args: append([]string{cheapHash}, strings.Fields(s.extra)...)},
+		Journal: s.journal,
 	}
 	judge := &judge{settings: s, targets: targets, explained: map[string]int{},
 		answers: map[string]int{},

@@ -41,6 +41,9 @@ func (r *run) bootstrap() error {
 // startStore starts the store and asks it all that a kubelet and a monitor ask.
 func (r *run) startStore() error {
 	s := r.cluster.store
+	if s.standing != nil {
+		return r.greet()
+	}
 	began := time.Now()
 	if err := s.start(r.ctx); err != nil {
 		return err

@@ -148,7 +148,9 @@ func (c *cluster) startServer(s *apiServer) error {
 		"--etcd-compaction-interval=" + c.opt.compaction.String(),
 		"--event-ttl=" + c.opt.eventTTL.String(),
 		"--vmodule=store=4,watcher=4,compact=4,feature_support_checker=4"}
-	if c.opt.tls {
+	if c.opt.standing.any() {
+		args = append(args, c.opt.standing.flags()...)
+	} else if c.opt.tls {
 		args = append(args, "--etcd-cafile="+a.path("ca.crt"),
 			"--etcd-certfile="+a.path("client.crt"), "--etcd-keyfile="+a.path("client.key"))
 	}

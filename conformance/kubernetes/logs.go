@@ -31,6 +31,10 @@ func (r *run) judgeLogs() error {
 		r.report.check(len(unsupported) == 0,
 			s.name+" finds RequestWatchProgress and RangeStream supported", "%s", few(unsupported))
 	}
+	if r.cluster.store.standing != nil {
+		r.noteServers()
+		return nil
+	}
 	wrong, err := storeErrors(r.cluster.store.process.log, r.outages)
 	if err != nil {
 		return err
@@ -56,6 +60,10 @@ func (r *run) noteUsage() {
 		"(peak %d and %d MiB); written %d MiB",
 		b.cpu.Seconds(), u.cpu.Seconds(), u.resident>>20, b.peakResident>>20, u.peakResident>>20,
 		(b.written+u.written)>>20)
+	r.noteServers()
+}
+
+func (r *run) noteServers() {
 	for _, s := range r.cluster.servers {
 		u := s.process.usage()
 		r.report.note("%s API server: cpu %.1f s, resident %d MiB", s.name, u.cpu.Seconds(),

@@ -31,6 +31,7 @@ type options struct {
 	keep       bool
 	tls        bool
 	move       bool
+	standing   standing
 }
 
 func parseOptions() (options, error) {
@@ -53,13 +54,23 @@ func parseOptions() (options, error) {
 	flag.BoolVar(&opt.move, "move", false,
 		"begin on etcd, move to the store and back while all goes on; other phases than without")
 	flag.Float64Var(&patience, "patience", 1, "multiplies every limit, for a busy machine")
+	defineStanding(&opt.standing)
 	flag.Parse()
-	if opt.store == "" {
-		return opt,
-			errors.New("-store PATH is required: the binary of etcd or of what stands in its place")
+	if opt.store == "" && !opt.standing.any() {
+		return opt, errors.New("-store PATH is required: the binary of etcd or of what stands in its place; " +
+			"or -endpoints URL,URL of a cluster that runs")
 	}
 	var err error
-	if opt.store, err = filepath.Abs(opt.store); err != nil {
+	if opt.standing.any() {
+		if opt.store != "" || opt.move {
+			return opt, errors.New("-endpoints goes without -store and -move")
+		}
+		opt.tls = opt.standing.secure()
+		err = opt.standing.check()
+	} else {
+		opt.store, err = filepath.Abs(opt.store)
+	}
+	if err != nil {
 		return opt, err
 	}
 	if opt.bin, err = filepath.Abs(opt.bin); err != nil {
@@ -68,10 +79,25 @@ func parseOptions() (options, error) {
 	return opt, requireBinaries(opt)
 }
 
+// defineStanding names the options of a cluster that somebody else runs.
+func defineStanding(s *standing) {
+	flag.StringVar(&s.endpoints, "endpoints", "", "instead of -store: the client URLs of a running cluster, by commas")
+	flag.StringVar(&s.ca, "endpoints-ca", "", "with https: the authority's certificate")
+	flag.StringVar(&s.cert, "endpoints-cert", "", "with https: the client's certificate")
+	flag.StringVar(&s.key, "endpoints-key", "", "with https: the client's key")
+	flag.StringVar(&s.killWriter, "kill-writer", "", "with -endpoints: a command that kills the writer and returns when another leads")
+	flag.StringVar(&s.restoreWriter, "restore-writer", "", "a command that brings it back")
+	flag.StringVar(&s.failDatabase, "fail-database", "",
+		"with -endpoints: a command that kills PostgreSQL's primary and returns when another takes writes")
+	flag.StringVar(&s.restoreDatabase, "restore-database", "", "a command that brings it back as a standby")
+}
+
 // requireBinaries says what is missing, and how to get it, before anything is started.
 func requireBinaries(opt options) error {
-	if _, err := os.Stat(opt.store); err != nil {
-		return fmt.Errorf("the store's binary: %w", err)
+	if !opt.standing.any() {
+		if _, err := os.Stat(opt.store); err != nil {
+			return fmt.Errorf("the store's binary: %w", err)
+		}
 	}
 	programs := []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}
 	if opt.move {
@@ -105,10 +131,12 @@ func conduct(ctx context.Context, opt options) int {
 		return 2
 	}
 	defer r.close()
-	fmt.Printf("store %s\nlogs  %s\n", opt.store, r.dir)
+	fmt.Printf("store %s%s\nlogs  %s\n", opt.store, opt.standing.endpoints, r.dir)
 	phases := r.phases()
 	if opt.move {
 		phases = movePhases()
+	} else if opt.standing.any() {
+		phases = r.standingPhases()
 	}
 	for _, phase := range phases {
 		if !r.perform(phase) {

@@ -28,6 +28,8 @@ type store struct {
 	peers     string
 	probes    string
 	probing   *probing
+	// standing is set when somebody else runs the store; then there are neither process nor probes.
+	standing *standing
 }
 
 func newStore(opt options, dir string, a *authority, ports []int) *store {
@@ -38,6 +40,10 @@ func newStore(opt options, dir string, a *authority, ports []int) *store {
 	s := &store{dir: dir, binary: opt.store, tls: opt.tls, authority: a, probing: &probing{}}
 	for i := range s.clients {
 		s.clients[i] = fmt.Sprintf("%s://127.0.0.%d:%d", scheme, i+1, ports[0])
+	}
+	if opt.standing.any() {
+		s.standing = &opt.standing
+		s.clients = [2]string{opt.standing.endpoints, opt.standing.rotated()}
 	}
 	if opt.move {
 		s.binary = filepath.Join(opt.bin, "etcd")
@@ -92,6 +98,9 @@ func (s *store) awaitReady(ctx context.Context, limit time.Duration) error {
 // identity is the TLS configuration of a client of the store that shows the named certificate;
 // none when name is empty. It is nil without TLS.
 func (s *store) identity(name string) (*tls.Config, error) {
+	if s.standing != nil {
+		return s.standing.identity()
+	}
 	if !s.tls {
 		return nil, nil
 	}
@@ -112,7 +121,7 @@ func (s *store) reader() (*clientv3.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return clientv3.New(clientv3.Config{Endpoints: s.clients[:1], TLS: config,
+	return clientv3.New(clientv3.Config{Endpoints: strings.Split(s.clients[0], ","), TLS: config,
 		DialTimeout: 5 * time.Second})
 }
 
