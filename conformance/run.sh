@@ -17,7 +17,7 @@ go build -buildvcs=false -o bin/kill ./kill
 go build -buildvcs=false -o bin/metrics ./metrics
 echo "seed $seed"
 echo "== the judges find nothing in etcd, and what is wrong on purpose"
-go test -buildvcs=false -count=1 ./differential ./etcdctl ./kill ./metrics ./services ./snapshot
+go test -buildvcs=false -count=1 ./differential ./etcdctl ./kill ./metrics ./postgres/faults ./services ./snapshot
 echo "== differential: plain, with authentication, locks and elections, a share of it as JSON"
 bin/differential -seed "$seed" -requests "${REQUESTS:-100000}" -etcd "$etcd" -meridian "$meridian"
 echo "== the official client"

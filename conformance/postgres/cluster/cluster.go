@@ -291,8 +291,10 @@ func (c *Cluster) commits(ctx context.Context, node *Node) bool {
 		return false
 	}
 	defer conn.Close(context.Background())
-	var standby bool
-	if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil || standby {
+	// A node that is being promoted leaves recovery some time before pg_auto_failover lets sessions write.
+	const question = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool"
+	var refuses bool
+	if err := conn.QueryRow(ctx, question).Scan(&refuses); err != nil || refuses {
 		return false
 	}
 	_, err = conn.Exec(ctx, "SELECT pg_logical_emit_message(true, 'promotion', '')")
