@@ -104,7 +104,8 @@ func measure(ctx context.Context, o Options, name string, database *cluster.Clus
 	}
 	defer t.stop()
 	for _, s := range scenarios {
-		if !strings.Contains(s.name, o.Only) || slices.Contains(s.not, name) {
+		chosen := s.setup || strings.Contains(s.name, o.Only)
+		if !chosen || slices.Contains(s.not, name) {
 			continue
 		}
 		figures, err := s.run(ctx, t, o.Each)

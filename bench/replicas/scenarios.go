@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,8 @@ type scenario struct {
 	// not names the targets that cannot do it.
 	not []string
 	run func(context.Context, *target, time.Duration) ([]figure, error)
+	// setup is done whatever is chosen.
+	setup bool
 }
 
 const (
@@ -28,8 +31,9 @@ const (
 
 var scenarios = []scenario{
 	inserts("put, 1 client", 1), inserts("put, 64 clients", 64), inserts("put, 256 clients", 256),
-	{"fill", []string{"insert"}, fill},
+	{name: "fill", not: []string{"insert"}, run: fill, setup: true},
 	loops("put, 1 client", 1, atWriter, putOnce),
+	{name: "put and bare INSERT by turns, 1 client", not: []string{"insert", "etcd"}, run: byTurns},
 	loops("put, 1 client, not at the writer", 1, notAtWriter, putOnce, "kine", "meridian-1"),
 	loops("put, 64 clients", 64, everywhere, putOnce),
 	loops("put, 256 clients", 256, everywhere, putOnce),
@@ -42,7 +46,7 @@ var scenarios = []scenario{
 	loops("linearizable get, 256 clients", 256, everywhere, getOnce(false)),
 	loops("serializable get, 1 client", 1, atWriter, getOnce(true), "kine"),
 	loops("serializable get, 256 clients", 256, everywhere, getOnce(true), "kine"),
-	{"watch, 30 streams", []string{"insert"}, watchLatency},
+	{name: "watch, 30 streams", not: []string{"insert"}, run: watchLatency},
 }
 
 func everywhere(t *target) []string  { return t.endpoints }
@@ -50,7 +54,7 @@ func atWriter(t *target) []string    { return t.endpoints[:1] }
 func notAtWriter(t *target) []string { return t.endpoints[1:] }
 
 func loops(name string, callers int, where func(*target) []string, call func(context.Context, *caller) error, not ...string) scenario {
-	return scenario{name, append(not, "insert"), func(ctx context.Context, t *target, length time.Duration) ([]figure, error) {
+	return scenario{name: name, not: append(not, "insert"), run: func(ctx context.Context, t *target, length time.Duration) ([]figure, error) {
 		r, err := loop(ctx, t, where(t), callers, length, call)
 		if err != nil {
 			return nil, err
@@ -62,18 +66,45 @@ func loops(name string, callers int, where func(*target) []string, call func(con
 // inserts is PostgreSQL's floor under a put: one row and its commit a request, a connection for each caller.
 func inserts(name string, callers int) scenario {
 	var slot atomic.Int64
-	return scenario{name, []string{"etcd", "kine", "meridian-1", "meridian-3"},
-		func(ctx context.Context, t *target, length time.Duration) ([]figure, error) {
-			body := value()
-			r, err := loop(ctx, t, nil, callers, length, func(ctx context.Context, c *caller) error {
-				_, err := t.pool.Exec(ctx, "INSERT INTO bare VALUES ($1, $2, $3)", name, slot.Add(1), body)
-				return err
-			})
+	return scenario{name: name, not: []string{"etcd", "kine", "meridian-1", "meridian-3"},
+		run: func(ctx context.Context, t *target, length time.Duration) ([]figure, error) {
+			r, err := loop(ctx, t, nil, callers, length, insert(t, name, &slot))
 			if err != nil {
 				return nil, err
 			}
 			return r.figures(t), nil
 		}}
+}
+
+func insert(t *target, log string, slot *atomic.Int64) func(context.Context, *caller) error {
+	return func(ctx context.Context, _ *caller) error {
+		_, err := t.pool.Exec(ctx, "INSERT INTO bare VALUES ($1, $2, $3)", log, slot.Add(1), body)
+		return err
+	}
+}
+
+// byTurns holds one client's puts against bare inserts of the same minute: how fast a disk syncs changes while one looks.
+func byTurns(ctx context.Context, t *target, length time.Duration) ([]figure, error) {
+	const turns = 4
+	var slot atomic.Int64
+	var puts, inserts result
+	for range turns {
+		for _, one := range []struct {
+			into  *result
+			where []string
+			call  func(context.Context, *caller) error
+		}{{&puts, atWriter(t), putOnce}, {&inserts, nil, insert(t, "by turns", &slot)}} {
+			r, err := loop(ctx, t, one.where, 1, length/turns, one.call)
+			if err != nil {
+				return nil, err
+			}
+			one.into.latencies = append(one.into.latencies, r.latencies...)
+		}
+	}
+	slices.Sort(puts.latencies)
+	slices.Sort(inserts.latencies)
+	put, bare := milliseconds(puts.percentile(50)), milliseconds(inserts.percentile(50))
+	return []figure{{"put p50", "ms", put}, {"INSERT p50", "ms", bare}, {"put / INSERT", "×", put / bare}}, nil
 }
 
 // key is one of 64 bytes in the shape of Kubernetes' own.

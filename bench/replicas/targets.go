@@ -48,9 +48,14 @@ func start(ctx context.Context, o Options, name string, database *cluster.Cluste
 		}
 	}
 	var err error
+	if name != "etcd" {
+		if err := t.startInsert(ctx, database.DatabaseURL(own)); err != nil {
+			t.stop()
+			return nil, err
+		}
+	}
 	switch name {
 	case "insert":
-		err = t.startInsert(ctx, database.DatabaseURL(own))
 	case "kine":
 		err = t.startKine(ctx, o, own)
 	case "etcd":

@@ -12,7 +12,10 @@ import (
 type fault struct {
 	name string
 	// needs says what the cluster must have for it.
-	needs  need
+	needs need
+	// most is how long writes through replicas that are left alone may pause, beyond what PostgreSQL itself was away;
+	// zero is no goal.
+	most   time.Duration
 	strike func(context.Context, *blow) error
 }
 
@@ -42,20 +45,27 @@ type blow struct {
 	struck *replicas.Replica
 	heal   func(context.Context) error
 	note   string
+	// away is how long PostgreSQL took no write.
+	away time.Duration
 }
 
+const (
+	handOverGoal = 50 * time.Millisecond
+	takeOverGoal = time.Second
+)
+
 var faults = []fault{
-	{"nothing", anything, func(context.Context, *blow) error { return nil }},
-	{"hand-over asked for (MoveLeader)", several, handOver},
-	{"writer ended with SIGTERM", several, endWriter},
-	{"writer killed -9", several, killWriter},
-	{"writer stopped and woken", several, stopWriter},
-	{"replica killed and emptied", several, emptyReplica},
-	{"writer killed and emptied", several, emptyWriter},
-	{"forwarding to the writer refused", several, cut(replicas.Refused)},
-	{"forwarding to the writer swallowed", several, cut(replicas.Swallowed)},
-	{"PostgreSQL's primary killed -9", postgres, killPrimary},
-	{"PostgreSQL's primary and the writer killed", postgres, killBoth},
+	{"nothing", anything, 0, func(context.Context, *blow) error { return nil }},
+	{"hand-over asked for (MoveLeader)", several, handOverGoal, handOver},
+	{"writer ended with SIGTERM", several, handOverGoal, endWriter},
+	{"writer killed -9", several, takeOverGoal, killWriter},
+	{"writer stopped and woken", several, takeOverGoal, stopWriter},
+	{"replica killed and emptied", several, handOverGoal, emptyReplica},
+	{"writer killed and emptied", several, takeOverGoal, emptyWriter},
+	{"forwarding to the writer refused", several, takeOverGoal, cut(replicas.Refused)},
+	{"forwarding to the writer swallowed", several, takeOverGoal, cut(replicas.Swallowed)},
+	{"PostgreSQL's primary killed -9", postgres, takeOverGoal, killPrimary},
+	{"PostgreSQL's primary and the writer killed", postgres, takeOverGoal, killBoth},
 }
 
 func (b *blow) writer(ctx context.Context) (*replicas.Replica, error) {
@@ -195,6 +205,7 @@ func killPrimary(ctx context.Context, b *blow) error {
 			return err
 		}
 		longest, err := bare.judge(limited)
+		b.away = longest
 		b.note = fmt.Sprintf("%s; a bare insert paused %v; %v", killed.Name, longest.Round(time.Millisecond), bare)
 		return err
 	}

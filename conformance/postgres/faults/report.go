@@ -21,15 +21,17 @@ type row struct {
 	// slowest is the longest that an acknowledged write took through a replica that was left alone; lost is how many got
 	// no answer there.
 	slowest time.Duration
-	lost    int
-	note    string
+	// most is the goal for writes through the others, and away what of it was PostgreSQL's own.
+	most, away time.Duration
+	lost       int
+	note       string
 }
 
 var measured = []string{writing, reading, glancing, watching}
 
 // measure finds the longest pauses of an episode.
-func (l *load) measure(name string, b *blow, at moments) row {
-	one := row{fault: name, others: map[string]time.Duration{}, struck: map[string]time.Duration{},
+func (l *load) measure(f fault, b *blow, at moments) row {
+	one := row{fault: f.name, most: f.most, away: b.away, others: map[string]time.Duration{}, struck: map[string]time.Duration{},
 		before: map[string]time.Duration{}, note: b.note}
 	var writes []time.Duration
 	for p, all := range l.pulses {
@@ -90,6 +92,21 @@ func (r row) line() string {
 	return text
 }
 
+// verdict holds the pause of writes through replicas that were left alone against the goal.
+func (r row) verdict() string {
+	if r.most == 0 {
+		return ""
+	}
+	limit := "≤ " + milliseconds(r.most)
+	if r.away > 0 {
+		limit = "≤ " + milliseconds(r.away) + " + " + milliseconds(r.most)
+	}
+	if r.others[writing] <= r.away+r.most {
+		return limit + " reached"
+	}
+	return limit + " missed"
+}
+
 func milliseconds(d time.Duration) string {
 	if d >= 10*time.Second {
 		return fmt.Sprintf("%.1f s", d.Seconds())
@@ -120,7 +137,7 @@ func (r *run) markdown() string {
 	fmt.Fprintf(&b, "; %d cores shared by servers, database and load; probes once a millisecond through every replica. "+
 		"Longest pauses; after a slash, through the replica that was struck. The slowest acknowledged write and the number of writes without "+
 		"an answer are those through the others. %v.\n\n", runtime.NumCPU(), r.tally)
-	b.WriteString("| fault | writes, anywhere | writes | linearizable reads | serializable reads | watches | slowest write | unanswered | |\n|---|--:|--:|--:|--:|--:|--:|--:|---|\n")
+	b.WriteString("| fault | writes, anywhere | writes | linearizable reads | serializable reads | watches | slowest write | unanswered | goal for writes | |\n|---|--:|--:|--:|--:|--:|--:|--:|---|---|\n")
 	for _, one := range r.rows {
 		fmt.Fprintf(&b, "| %s | %s |", one.fault, milliseconds(one.anywhere))
 		for _, what := range measured {
@@ -130,7 +147,7 @@ func (r *run) markdown() string {
 			}
 			b.WriteString(" |")
 		}
-		fmt.Fprintf(&b, " %s | %d | %s |\n", milliseconds(one.slowest), one.lost, one.note)
+		fmt.Fprintf(&b, " %s | %d | %s | %s |\n", milliseconds(one.slowest), one.lost, one.verdict(), one.note)
 	}
 	return b.String()
 }

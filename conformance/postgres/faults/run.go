@@ -161,7 +161,7 @@ func (r *run) perform(ctx context.Context, f fault) error {
 		return err
 	}
 	r.tally.add(t)
-	one := l.measure(f.name, struck, times)
+	one := l.measure(f, struck, times)
 	r.rows = append(r.rows, one)
 	fmt.Println(one.line())
 	return nil

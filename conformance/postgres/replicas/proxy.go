@@ -1,9 +1,12 @@
 package replicas
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"sync"
+
+	"conformance/store"
 )
 
 // Cut is what a proxy does to what comes.
@@ -32,7 +35,11 @@ type Proxy struct {
 
 // NewProxy listens on a free port of loopback.
 func NewProxy(target string) (*Proxy, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := store.FreePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports[0]))
 	if err != nil {
 		return nil, err
 	}
