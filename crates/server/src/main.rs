@@ -20,6 +20,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const LAST_SPANS: Duration = Duration::from_secs(1);
 /// How long a writer that is asked to stop waits for another replica to take over.
 const HANDING_OVER: Duration = Duration::from_secs(1);
+const HAND_OVER_AGAIN: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     match config::this_process() {
@@ -156,10 +157,19 @@ async fn hand_over(engine: &Engine) {
     if status.cluster.members().len() < 2 || status.leader != status.member {
         return;
     }
-    match tokio::time::timeout(HANDING_OVER, engine.hand_over(None)).await {
-        Ok(Ok(to)) => tracing::info!(to = %format_args!("{:x}", to.0), "handed over"),
-        Ok(Err(error)) => tracing::warn!(%error, "no other replica took over before the end"),
-        Err(_) => tracing::warn!("no other replica took over in time"),
+    let handed = tokio::time::timeout(HANDING_OVER, async {
+        loop {
+            match engine.hand_over(None).await {
+                Ok(to) => return to,
+                // The others may be calling at this moment.
+                Err(error) => tracing::debug!(%error, "cannot hand over yet"),
+            }
+            tokio::time::sleep(HAND_OVER_AGAIN).await;
+        }
+    });
+    match handed.await {
+        Ok(to) => tracing::info!(to = %format_args!("{:x}", to.0), "handed over"),
+        Err(_) => tracing::warn!("no other replica took over before the end"),
     }
 }
 

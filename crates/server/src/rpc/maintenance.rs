@@ -18,6 +18,8 @@ pub const ETCD_VERSION: &str = "3.7.1";
 /// The cluster's and the storage's version that go with it, as long as no downgrade is under way and every
 /// member speaks it.
 pub const VERSION: ClusterVersion = STORAGE_VERSION;
+/// etcdctl divides by the size, and an etcd's file is never empty.
+const SMALLEST_SIZE: u64 = 4096;
 /// How long the other may take to write instead of us.
 const HANDING_OVER: Duration = Duration::from_secs(5);
 
@@ -40,7 +42,7 @@ impl Services {
         pb::StatusResponse {
             header: Some(self.header_now()),
             version: ETCD_VERSION.to_owned(),
-            db_size: signed(status.allocated_bytes),
+            db_size: signed(status.allocated_bytes.max(SMALLEST_SIZE)),
             leader: status.leader.0,
             raft_index: status.durable.0,
             raft_term: status.epoch.0,

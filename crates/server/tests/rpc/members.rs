@@ -82,7 +82,7 @@ async fn three_replicas_are_one_cluster() {
         let shown: Vec<_> = listed.iter().map(|member| (member.id, member.name.as_str())).collect();
         assert_eq!(shown, [(1, "r1"), (2, "r2"), (3, "r3")]);
         for (member, replica) in listed.iter().zip(&replicas) {
-            assert_eq!(member.peer_ur_ls, [replica.peer_url.clone()]);
+            assert_eq!(member.peer_ur_ls, std::slice::from_ref(&replica.peer_url));
             assert_eq!(member.client_ur_ls, [format!("http://{}", replica.address)]);
         }
         let status = status(&mut client).await;
