@@ -8,8 +8,10 @@ mod contract;
 pub mod faulty;
 pub mod file;
 mod memory;
+mod objects;
 
 pub use contract::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};
 pub use faulty::Faulty;
 pub use file::{FileJournal, FileOptions, Flush, Opening};
 pub use memory::MemoryJournal;
+pub use objects::{MemoryObjects, Object, Objects, Pieces};

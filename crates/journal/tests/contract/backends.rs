@@ -6,27 +6,7 @@ use journal::faulty::Odds;
 use journal::file::{Disk, RealDisk, UnsyncedDisk};
 use journal::{Faulty, FileJournal, FileOptions, Journal, MemoryJournal};
 
-use crate::suite::{self, Log};
-
-/// The suite over one kind of log; `$make` gives a fresh one.
-macro_rules! contract {
-    ($name:ident, $make:expr) => {
-        mod $name {
-            use super::*;
-            contract!(@ $make, first_slot_is_one, a_slot_is_written_once,
-                the_same_nonce_wins_again, racing_writers_have_one_winner, readers_see_no_gap,
-                the_tail_is_linearizable, overlapping_appends_land_in_order,
-                a_dropped_future_withdraws_nothing_and_corrupts_nothing, trim_forgets_a_prefix,
-                seal_ends_the_log, bodies_of_any_size, what_was_acknowledged_outlives_a_restart);
-        }
-    };
-    (@ $make:expr, $($test:ident),*) => {
-        $(#[test]
-        fn $test() {
-            suite::$test(&mut $make);
-        })*
-    };
-}
+use crate::suite::{Log, contract};
 
 contract!(memory, Memory::default());
 contract!(file, File::new(None));

@@ -1,5 +1,5 @@
 //! The suite. A test is handed a [`Log`]: one log, which it may open as often as the backend
-//! allows.
+//! allows. Backends in crates of their own include this file.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,6 +9,27 @@ use bytes::Bytes;
 use futures::executor::block_on;
 use futures::future::{BoxFuture, join_all};
 use journal::{Append, Journal, JournalError, Nonce, Slot, Successor};
+
+/// The suite over one kind of log; `$make` gives a fresh one.
+macro_rules! contract {
+    ($name:ident, $make:expr) => {
+        mod $name {
+            use super::*;
+            contract!(@ $make, first_slot_is_one, a_slot_is_written_once,
+                the_same_nonce_wins_again, racing_writers_have_one_winner, readers_see_no_gap,
+                the_tail_is_linearizable, overlapping_appends_land_in_order,
+                a_dropped_future_withdraws_nothing_and_corrupts_nothing, trim_forgets_a_prefix,
+                seal_ends_the_log, bodies_of_any_size, what_was_acknowledged_outlives_a_restart);
+        }
+    };
+    (@ $make:expr, $($test:ident),*) => {
+        $(#[test]
+        fn $test() {
+            $crate::suite::$test(&mut $make);
+        })*
+    };
+}
+pub(crate) use contract;
 
 /// One log under test.
 pub(crate) trait Log {
