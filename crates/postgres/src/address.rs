@@ -315,3 +315,7 @@ fn decode(text: &str) -> Result<String, AddressError> {
         _ => refuse("the address is not text"),
     }
 }
+
+#[cfg(test)]
+#[path = "address_tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! The contract suite over a log in a real PostgreSQL, named by `MERIDIAN_TEST_POSTGRES`.
 
+#[allow(dead_code)]
 mod server;
 #[path = "../../journal/tests/contract/suite.rs"]
 mod suite;
