@@ -105,7 +105,7 @@ async fn appends(url: &str, period: Duration, bytes: usize, depth: usize) -> Res
 
 async fn barriers(url: &str, period: Duration) -> Result<(), Failed> {
     let journal = open(url, 1).await?;
-    for callers in [1, 64] {
+    for callers in [1_usize, 64] {
         let began = Instant::now();
         let mut took = Vec::new();
         let mut flying = FuturesUnordered::new();
@@ -163,7 +163,7 @@ async fn flat(url: &str, entries: u64) -> Result<(), Failed> {
         let size = "SELECT pg_total_relation_size('meridian_journal')";
         let size: i64 = client.query_one(size, &[]).await?.get(0);
         took.sort_unstable();
-        let at = |share| took[took.len() * share / 1000].as_secs_f64() * 1e3;
+        let at = |share: usize| took[took.len() * share / 1000].as_secs_f64() * 1e3;
         println!(
             "{:9} {:8.0} {:8.2} {:8.2} {:8.1} {trimmed:6.2}",
             next - 1,

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::Statement;
 
-use crate::database::{Database, Value, ask, change, column, slot_of, unavailable};
+use crate::database::{Database, Value, ask, change, checksum, column, slot_of, unavailable};
 use crate::failure::{Failure, Kind};
 use crate::link::{Answer, Link};
 use crate::reading::{Question, State};
@@ -230,6 +230,7 @@ impl Appender {
                 offer.nonce.into(),
                 Value::Int(offer.kind),
                 Value::from(offer.length as u64),
+                Value::Int(checksum(offer.slot, offer.nonce, offer.kind, &offer.body).into()),
                 Value::Bytes(offer.body.clone()),
                 Value::from(offer.slot - 1),
             ];

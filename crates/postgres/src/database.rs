@@ -157,7 +157,7 @@ impl From<u64> for Value {
 
 impl From<Nonce> for Value {
     fn from(nonce: Nonce) -> Self {
-        Self::Bytes(Bytes::copy_from_slice(&nonce.0.to_be_bytes()))
+        Self::Bytes(Bytes::copy_from_slice(&nonce.0.to_le_bytes()))
     }
 }
 
@@ -210,6 +210,14 @@ pub(crate) fn change<const N: usize>(
     })
 }
 
+/// The checksum of a row: what it holds, and where.
+pub(crate) fn checksum(slot: u64, nonce: Nonce, kind: i64, body: &[u8]) -> u32 {
+    let mut sum = crc32c::crc32c(&slot.to_le_bytes());
+    sum = crc32c::crc32c_append(sum, &nonce.0.to_le_bytes());
+    sum = crc32c::crc32c_append(sum, &kind.to_le_bytes());
+    crc32c::crc32c_append(sum, body)
+}
+
 /// A column, or what is wrong with the table.
 pub(crate) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
     row: &'a Row,
@@ -229,7 +237,7 @@ pub(crate) fn slot_of(row: &Row, at: usize) -> Answer<u64> {
 /// A nonce as it stands in a row; what is none is nobody's.
 pub(crate) fn nonce_of(row: &Row, at: usize) -> Answer<Nonce> {
     let bytes: &[u8] = column(row, at)?;
-    Ok(Nonce(bytes.try_into().map_or(0, u128::from_be_bytes)))
+    Ok(Nonce(bytes.try_into().map_or(0, u128::from_le_bytes)))
 }
 
 pub(crate) fn unavailable(why: impl Into<String>) -> JournalError {

@@ -20,9 +20,9 @@ const AT_ONCE: usize = 4;
 /// What stands in the slot's row: length, checksum, bytes in a part.
 pub(crate) fn pointer(body: &[u8]) -> Bytes {
     let mut pointer = BytesMut::with_capacity(16);
-    pointer.put_u64(body.len() as u64);
-    pointer.put_u32(crc32c::crc32c(body));
-    pointer.put_u32(PART as u32);
+    pointer.put_u64_le(body.len() as u64);
+    pointer.put_u32_le(crc32c::crc32c(body));
+    pointer.put_u32_le(PART as u32);
     pointer.freeze()
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn fetch(
     if pointer.len() != 16 {
         return Err(damaged("nothing says where to find"));
     }
-    let (length, sum, part) = (pointer.get_u64(), pointer.get_u32(), pointer.get_u32());
+    let (length, sum, part) = (pointer.get_u64_le(), pointer.get_u32_le(), pointer.get_u32_le());
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > crate::MAX_BODY || part == 0 {
         return Err(damaged("no sense in the length of"));

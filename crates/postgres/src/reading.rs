@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Row, Statement};
 
-use crate::database::{Database, Value, ask, column, nonce_of, slot_of, unavailable};
+use crate::database::{Database, Value, ask, checksum, column, nonce_of, slot_of, unavailable};
 use crate::failure::{Failure, Kind};
 use crate::guarantee::Dialect;
 use crate::link::{Answer, Link};
@@ -292,9 +292,16 @@ async fn records(
 
 async fn record(database: &Database, desk: &Desk, row: &Row) -> Result<Record, JournalError> {
     let fields = || -> Answer<_> {
-        Ok((slot_of(row, 0)?, nonce_of(row, 1)?, column::<i64>(row, 2)?, column::<&[u8]>(row, 3)?))
+        let (slot, nonce, kind) = (slot_of(row, 0)?, nonce_of(row, 1)?, column::<i64>(row, 2)?);
+        Ok((slot, nonce, kind, column::<i64>(row, 3)?, column::<&[u8]>(row, 4)?))
     };
-    let (slot, nonce, kind, body) = fields().map_err(Failure::into_journal)?;
+    let (slot, nonce, kind, sum, body) = fields().map_err(Failure::into_journal)?;
+    if sum != i64::from(checksum(slot, nonce, kind, body)) {
+        let log = &database.log;
+        return Err(JournalError::Damaged(format!(
+            "log {log:?} in the database: the checksum of slot {slot} is wrong; restore the database"
+        )));
+    }
     let body = match kind {
         kind::BODY => bytes::Bytes::copy_from_slice(body),
         kind::PARTS => {

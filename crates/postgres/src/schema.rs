@@ -25,7 +25,8 @@ const TABLES: [&str; 5] = [
     "CREATE TABLE IF NOT EXISTS meridian_log (log TEXT NOT NULL, version BIGINT NOT NULL, \
      cluster TEXT NOT NULL, trim_to BIGINT NOT NULL, PRIMARY KEY (log))",
     "CREATE TABLE IF NOT EXISTS meridian_journal (log TEXT NOT NULL, slot BIGINT NOT NULL, \
-     nonce BYTEA NOT NULL, kind BIGINT NOT NULL, total BIGINT NOT NULL, body BYTEA NOT NULL, \
+     nonce BYTEA NOT NULL, kind BIGINT NOT NULL, total BIGINT NOT NULL, \
+     sum BIGINT NOT NULL, body BYTEA NOT NULL, \
      PRIMARY KEY (log, slot))",
     "CREATE TABLE IF NOT EXISTS meridian_part (log TEXT NOT NULL, slot BIGINT NOT NULL, \
      nonce BYTEA NOT NULL, part BIGINT NOT NULL, data BYTEA NOT NULL, \
@@ -72,8 +73,8 @@ pub(crate) async fn prepare(
             check(log, cluster, &found)?;
         }
     }
-    let origin = "INSERT INTO meridian_journal (log, slot, nonce, kind, total, body) \
-                  VALUES ($1, 0, $2, $3, 0, $2)";
+    let origin = "INSERT INTO meridian_journal (log, slot, nonce, kind, total, sum, body) \
+                  VALUES ($1, 0, $2, $3, 0, 0, $2)";
     let trimmed = trimmed(client, log).await?;
     if trimmed <= 1 {
         let empty: &[u8] = &[];

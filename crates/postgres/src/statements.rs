@@ -7,13 +7,22 @@ use tokio_postgres::{Client, Statement};
 use crate::failure::Failure;
 
 /// Creates a slot if it is absent and its predecessor is there and does not end the log.
-/// $1 log, $2 slot, $3 nonce, $4 kind, $5 length, $6 body, $7 the slot before.
+/// $1 log, $2 slot, $3 nonce, $4 kind, $5 length, $6 checksum, $7 body, $8 the slot before.
 pub(crate) const APPEND: (&str, &[Type]) = (
-    "INSERT INTO meridian_journal (log, slot, nonce, kind, total, body) \
+    "INSERT INTO meridian_journal (log, slot, nonce, kind, total, sum, body) \
      SELECT p.log, CAST($2 AS BIGINT), CAST($3 AS BYTEA), CAST($4 AS BIGINT), \
-     p.total + CAST($5 AS BIGINT), CAST($6 AS BYTEA) \
-     FROM meridian_journal p WHERE p.log = $1 AND p.slot = $7 AND p.kind <> 2",
-    &[Type::TEXT, Type::INT8, Type::BYTEA, Type::INT8, Type::INT8, Type::BYTEA, Type::INT8],
+     p.total + CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BYTEA) \
+     FROM meridian_journal p WHERE p.log = $1 AND p.slot = $8 AND p.kind <> 2",
+    &[
+        Type::TEXT,
+        Type::INT8,
+        Type::BYTEA,
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+        Type::BYTEA,
+        Type::INT8,
+    ],
 );
 
 /// One slot. $1 log, $2 slot.
@@ -31,7 +40,7 @@ pub(crate) const END: (&str, &[Type]) = (
 
 /// Slots from $2 to before $3, at most $4 bytes and one record. $1 log, $5 the slot before $2.
 pub(crate) const READ: (&str, &[Type]) = (
-    "SELECT slot, nonce, kind, body FROM meridian_journal \
+    "SELECT slot, nonce, kind, sum, body FROM meridian_journal \
      WHERE log = $1 AND slot >= $2 AND slot < $3 AND kind <> 2 AND (slot = $2 OR total <= $4 + \
      (SELECT b.total FROM meridian_journal b WHERE b.log = $1 AND b.slot = $5)) ORDER BY slot",
     &[Type::TEXT, Type::INT8, Type::INT8, Type::INT8, Type::INT8],

@@ -231,3 +231,29 @@ fn the_guarantee_is_what_the_settings_say() {
     let journal = open_at(&weak, options).expect("open");
     assert!(settle(&journal, 1, 1));
 }
+
+#[test]
+fn a_row_that_was_changed_or_taken_away_is_damage() {
+    let Some(_alone) = alone() else { return };
+    let options = options();
+    let journal = open(options.clone()).expect("open");
+    let long = Bytes::from(vec![9; 3 << 20]);
+    assert!(matches!(block_on(journal.append(Slot(1), Nonce(1), long)), Append::Won));
+    for slot in 2..=4 {
+        assert!(settle(&journal, slot, slot.into()));
+    }
+    let log = &options.log;
+    let damaged = |statement: String, from: u64, word: &str| {
+        run(&statement);
+        match block_on(journal.read(Slot(from), 1000)) {
+            Err(JournalError::Damaged(why)) => assert!(why.contains(word), "{why}"),
+            other => panic!("{statement}: {other:?}"),
+        }
+    };
+    let row = format!("meridian_journal WHERE log = '{log}' AND slot = 3");
+    damaged(format!("DELETE FROM {row}"), 2, "slot 4 where 3 should be");
+    let row = format!("meridian_journal SET body = 'other' WHERE log = '{log}' AND slot = 4");
+    damaged(format!("UPDATE {row}"), 4, "checksum of slot 4");
+    let part = format!("meridian_part WHERE log = '{log}' AND part = 2");
+    damaged(format!("DELETE FROM {part}"), 1, "a part is missing");
+}
