@@ -20,6 +20,7 @@ use tokio_postgres::Statement;
 
 use crate::database::{Database, Value, ask, change, checksum, column, slot_of, unavailable};
 use crate::failure::{Failure, Kind};
+use crate::guarantee::Dialect;
 use crate::link::{Answer, Link};
 use crate::reading::{Question, State};
 use crate::schema::kind;
@@ -101,6 +102,8 @@ pub(crate) struct Appender {
     pause: Duration,
     /// No slot below is free, as seen behind the barrier.
     firm: u64,
+    /// The slot that was refused last, until it is offered again.
+    refused: Option<(u64, Failure)>,
     /// What the log was told last of connecting.
     said: String,
 }
@@ -132,6 +135,7 @@ impl Appender {
             forgotten: false,
             pause: FIRST_PAUSE,
             firm: 1,
+            refused: None,
             said: String::new(),
         }
     }
@@ -183,6 +187,7 @@ impl Appender {
 
     fn admit(&mut self, offer: Offer) {
         self.pause = FIRST_PAUSE;
+        self.refused.take_if(|(slot, _)| offer.slot <= *slot);
         if let Some((end, successor)) = self.database.end()
             && offer.slot >= end
             && offer.kind != kind::END
@@ -262,10 +267,11 @@ impl Appender {
                 self.database.reaches(offer.slot + 1);
                 self.look(offer);
             }
-            Err(failure) if failure.kind == Kind::Full => {
+            Err(failure) if failure.kind == Kind::Full && self.is_postgres() => {
                 let slot = offer.slot;
                 self.refuse(offer, failure.clone().into_journal());
                 self.refuse_behind(slot, &failure);
+                self.refused = Some((slot, failure));
             }
             Err(failure) => {
                 tracing::warn!(slot = offer.slot, error = %failure, "append of unknown outcome");
@@ -276,6 +282,11 @@ impl Appender {
                 }
             }
         }
+    }
+
+    /// Elsewhere a full disk does not mean for certain that nothing was written.
+    fn is_postgres(&self) -> bool {
+        self.desk.as_ref().is_some_and(|desk| desk.link.dialect == Dialect::Postgres)
     }
 
     fn won(&mut self, offer: Offer) {
@@ -390,12 +401,23 @@ impl Appender {
                 Some(successor) if offer.slot >= state.tail => {
                     offer.answer(Append::Refused(JournalError::Sealed(successor)));
                 }
-                // Its predecessor is not there, whatever an earlier hint said; it waits.
+                // Its predecessor is not there, whatever an earlier hint said.
                 _ => {
                     self.database.reached(state.tail);
-                    self.parked.entry(offer.slot).or_default().push_back(offer);
+                    self.wait(offer);
                 }
             },
+        }
+    }
+
+    /// Lets an offer wait for its predecessor, unless that one was refused meanwhile.
+    fn wait(&mut self, offer: Offer) {
+        let firm = self.firm;
+        let behind = |slot: u64| offer.slot > slot && slot >= firm;
+        let refused = self.refused.as_ref().filter(|(slot, _)| behind(*slot));
+        match refused.map(|(_, failure)| failure.clone()) {
+            Some(failure) => self.refuse(offer, failure.into_journal()),
+            None => self.parked.entry(offer.slot).or_default().push_back(offer),
         }
     }
 

@@ -257,3 +257,38 @@ fn a_row_that_was_changed_or_taken_away_is_damage() {
     let part = format!("meridian_part WHERE log = '{log}' AND part = 2");
     damaged(format!("DELETE FROM {part}"), 1, "a part is missing");
 }
+
+/// The server raises this SQLSTATE for every row of a log.
+fn raise(log: &str, state: &str) {
+    run(&format!(
+        "CREATE OR REPLACE FUNCTION meridian_raise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         RAISE EXCEPTION 'raised by a test' USING ERRCODE = '{state}'; END $$; \
+         CREATE OR REPLACE TRIGGER meridian_raise BEFORE INSERT ON meridian_journal \
+         FOR EACH ROW WHEN (NEW.log = '{log}') EXECUTE FUNCTION meridian_raise()"
+    ));
+}
+
+#[test]
+fn only_a_full_disk_is_refused_and_only_what_cannot_land() {
+    let Some(_alone) = alone() else { return };
+    let options = options();
+    let journal = open(options.clone()).expect("open");
+    assert!(settle(&journal, 1, 1));
+    for state in ["40001", "40003", "XX000", "57014"] {
+        raise(&options.log, state);
+        let outcome = append(&journal, 2, 2);
+        assert!(matches!(outcome, Append::Unknown(_)), "{state}: {outcome:?}");
+    }
+    raise(&options.log, "53100");
+    let doubtful = append(&journal, 2, 2);
+    assert!(matches!(doubtful, Append::Unknown(_)), "it may have landed before: {doubtful:?}");
+    let offers = [(2, 22), (3, 33)];
+    let offers = offers.map(|(slot, nonce)| journal.append(Slot(slot), Nonce(nonce), Bytes::new()));
+    for outcome in block_on(join_all(offers)) {
+        let full = matches!(outcome, Append::Refused(JournalError::Full(_)));
+        assert!(full, "{outcome:?}");
+    }
+    run("DROP TRIGGER meridian_raise ON meridian_journal");
+    assert!(settle(&journal, 2, 2) && settle(&journal, 3, 33));
+    assert_eq!(rows(&options.log), 3);
+}
