@@ -27,6 +27,8 @@ pub(super) struct RotatingFile {
     rotation: Rotation,
     file: File,
     size: u64,
+    /// The next that is put aside is named for no earlier time, so that names keep the order of lines.
+    not_before: SystemTime,
     tidier: SyncSender<()>,
 }
 
@@ -44,7 +46,8 @@ impl RotatingFile {
                 drop(old.tidy(SystemTime::now()));
             }
         })?;
-        let file = Self { path: path.to_owned(), rotation, file, size, tidier };
+        let not_before = SystemTime::UNIX_EPOCH;
+        let file = Self { path: path.to_owned(), rotation, file, size, not_before, tidier };
         file.tidy();
         Ok(file)
     }
@@ -56,12 +59,13 @@ impl RotatingFile {
 
     fn rotate(&mut self) -> io::Result<()> {
         let mode = self.file.metadata()?.permissions().mode();
-        let mut now = SystemTime::now();
+        let mut now = SystemTime::now().max(self.not_before);
         let mut aside = put_aside(&self.path, now);
         while aside.exists() {
             now += Duration::from_millis(1);
             aside = put_aside(&self.path, now);
         }
+        self.not_before = now + Duration::from_millis(1);
         fs::rename(&self.path, aside)?;
         self.file = begin(&self.path, mode)?;
         self.size = 0;

@@ -86,6 +86,21 @@ fn the_oldest_go_and_others_files_stay() {
 }
 
 #[test]
+fn a_name_that_is_free_again_is_not_taken_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = RotatingFile::open(&folder.path().join("log"), small()).unwrap();
+    let mut last = String::new();
+    for n in 0..200 {
+        log.write_all(&[b'a'; 90]).unwrap();
+        let files = names(folder.path());
+        let Some(aside) = files.iter().find(|name| name.starts_with("log-")) else { continue };
+        assert!(*aside > last, "{n}: {aside} after {last}");
+        last.clone_from(aside);
+        fs::remove_file(folder.path().join(aside)).unwrap();
+    }
+}
+
+#[test]
 fn old_age_is_counted_from_the_name() {
     let folder = tempfile::tempdir().unwrap();
     let day = Duration::from_secs(24 * 3600);
