@@ -54,8 +54,10 @@ var masks = []mask{
 var (
 	// jsonBytes finds the fields that hold base64, so that ids inside of them can be masked.
 	jsonBytes = regexp.MustCompile(`"(key|value|range_end|Key|RangeEnd)":"([A-Za-z0-9+/]*={0,2})"`)
-	blanks    = regexp.MustCompile(` {2,}`)
-	dashes    = regexp.MustCompile(`[-─═]{3,}`)
+	// A text pads an id to sixteen digits, and one in sixteen ids is shorter.
+	padded = regexp.MustCompile(` +(MEMBER|CLUSTER)\b`)
+	blanks = regexp.MustCompile(` {2,}`)
+	dashes = regexp.MustCompile(`[-─═]{3,}`)
 )
 
 // canonical makes an output comparable with the other side's.
@@ -89,6 +91,7 @@ func (s *side) masked(c Case, text string) string {
 	for _, each := range s.namesByLength() {
 		text = strings.ReplaceAll(text, each.text, each.stands)
 	}
+	text = padded.ReplaceAllString(text, " $1")
 	if strings.Contains(c.Line, "-w table") {
 		// The width of a column follows what stands in it.
 		text = blanks.ReplaceAllString(dashes.ReplaceAllString(text, "---"), " ")

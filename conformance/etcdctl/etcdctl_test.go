@@ -160,3 +160,12 @@ func TestScriptsParseAndNamesAreUnique(t *testing.T) {
 		t.Errorf("only %d commands", len(seen))
 	}
 }
+
+func TestShortIDsAreNamedAsLongOnes(t *testing.T) {
+	one, other := &side{names: []name{{"8e9e05c52164694d", "MEMBER"}}}, &side{names: []name{{"e9e05c52164694d", "MEMBER"}}}
+	a := one.canonical(Case{}, Output{Stdout: "Member 8e9e05c52164694d updated"})
+	b := other.canonical(Case{}, Output{Stdout: "Member  e9e05c52164694d updated"})
+	if a != b || a.Stdout != "Member MEMBER updated" {
+		t.Errorf("%q and %q", a.Stdout, b.Stdout)
+	}
+}
