@@ -55,7 +55,7 @@ func checkProfile(b binaries) (wrong []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("go tool pprof: %w\n%s", err, top)
 	}
-	for _, word := range []string{"Type: cpu", "engine::writer::Writer", "server::grpc"} {
+	for _, word := range []string{"Type: cpu", "engine::writer::", "server::grpc::"} {
 		if !strings.Contains(string(top), word) {
 			wrong = append(wrong, fmt.Sprintf("no %q in\n%.2000s", word, top))
 		}

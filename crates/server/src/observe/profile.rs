@@ -161,13 +161,29 @@ impl Tables {
 
     /// Numbers of functions and locations begin with 1.
     fn location(&mut self, symbol: &Symbol) -> u64 {
-        let name = self.text(&symbol.name());
+        let name = self.text(&placed(symbol.name(), &symbol.filename()));
         let names = (name, self.text(&symbol.sys_name()), self.text(&symbol.filename()));
         let next = self.functions.len() as u64 + 1;
         let function = *self.functions.entry(names).or_insert(next);
         let next = self.locations.len() as u64 + 1;
         *self.locations.entry((function, i64::from(symbol.lineno()))).or_insert(next)
     }
+}
+
+/// A function's name with its place. What was inlined is known by its bare name alone, unless the binary has all that
+/// debuggers like; the file it stands in says the rest: `poll` in `h2-0.4.1/src/proto/connection.rs` is
+/// `h2::proto::connection::poll`.
+fn placed(name: String, file: &str) -> String {
+    let place = file.rsplit_once("/src/").filter(|_| !name.contains("::"));
+    let Some((folder, module)) = place else { return name };
+    let package = folder.rsplit('/').next().unwrap_or_default();
+    let versioned = package.rsplit_once('-').filter(|(_, version)| version.contains('.'));
+    let package = versioned.map_or(package, |(package, _)| package).replace('-', "_");
+    let module = module.strip_suffix(".rs").unwrap_or(module);
+    let parts = module.split('/').filter(|part| !["lib", "main", "mod"].contains(part));
+    let parts: Vec<&str> =
+        [package.as_str()].into_iter().chain(parts).chain([name.as_str()]).collect();
+    parts.join("::")
 }
 
 /// The rows of a table by their numbers.
@@ -179,4 +195,28 @@ fn in_order<K, T>(table: BTreeMap<K, u64>, row: impl Fn(K, u64) -> T) -> Vec<T> 
 
 fn nanoseconds(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::placed;
+
+    #[test]
+    fn a_bare_name_gets_the_place_of_its_file() {
+        let cases = [
+            ("{closure#0}", "/x/crates/server/src/grpc/io.rs", "server::grpc::io::{closure#0}"),
+            ("poll", "/r/h2-0.4.20/src/proto/mod.rs", "h2::proto::poll"),
+            ("put", "/r/hyper-util-0.1.2/src/lib.rs", "hyper_util::put"),
+            (
+                "atomic_load",
+                "/rustc/59/library/core/src/sync/atomic.rs",
+                "core::sync::atomic::atomic_load",
+            ),
+            ("<a::B>::c", "/x/crates/server/src/a.rs", "<a::B>::c"),
+            ("memcpy", "Unknown", "memcpy"),
+        ];
+        for (name, file, placed_name) in cases {
+            assert_eq!(placed(name.to_owned(), file), placed_name);
+        }
+    }
 }
