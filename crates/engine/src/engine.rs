@@ -262,6 +262,12 @@ impl Engine {
         answer.await.map_err(|_| gone())
     }
 
+    /// What this replica says it can apply.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.shared.options.level
+    }
+
     /// How the engine stands.
     #[must_use]
     pub fn status(&self) -> Status {
