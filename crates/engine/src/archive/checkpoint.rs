@@ -155,8 +155,8 @@ fn open(path: &Path) -> Result<File, OpenError> {
     let mut file = File::open(path).map_err(|error| unreadable(path, 0, &error))?;
     let mut magic = [0; 8];
     file.read_exact(&mut magic).map_err(|error| unreadable(path, 0, &error))?;
-    if magic[..7] == MAGIC[..7] && magic[7] > MAGIC[7] {
-        let version = format!("its format version is {:?}", char::from(magic[7]));
+    if magic[..7] == MAGIC[..7] && (b'2'..=b'9').contains(&magic[7]) {
+        let version = format!("its format at byte 7 is {}", char::from(magic[7]));
         return Err(newer(path, &version));
     }
     if magic != MAGIC {
