@@ -6,6 +6,7 @@ use journal::{Journal, Slot};
 use rand::Rng;
 use state::{Cluster, Command, Entry, Epoch, Level, Member, MemberId, Position, Refusal, State};
 
+use super::introduction::{catch_up, introduce};
 use super::levels::check;
 use super::{Myself, Replicas};
 use crate::clock::Clock;
@@ -27,7 +28,10 @@ pub(crate) async fn join(
         if commands.is_empty() {
             return Ok(me);
         }
-        append(state, journal, clock, (commands, own)).await?;
+        match introduce(state, &**journal, (replicas, own), (me, &commands)).await? {
+            Some(outcome) => outcome.map_err(|refusal| unwanted(&refusal))?,
+            None => append(state, journal, clock, (commands, own)).await?,
+        }
     }
 }
 
@@ -153,13 +157,12 @@ async fn append(
         Settled::Won => {
             let outcomes = state.apply(Position(slot.0), &entry);
             let refused = outcomes.into_iter().find_map(|outcome| outcome.result.err());
-            refused.map_or(Ok(()), |refusal| {
-                Err(OpenError::Entry(format!("this replica cannot join: {}", reason(&refusal))))
-            })
+            refused.map_or(Ok(()), |refusal| Err(unwanted(&refusal)))
         }
         Settled::Lost(theirs, _) => {
             state.apply(Position(slot.0), &theirs);
-            Ok(())
+            // There is more behind it, if the writer is at work: at the tail alone is there something to win.
+            catch_up(state, &**journal, own, None).await.map(drop)
         }
         Settled::Refused(why) => Err(OpenError::Journal(why)),
         Settled::Failed(why) => Err(OpenError::Entry(why)),
@@ -167,8 +170,8 @@ async fn append(
 }
 
 /// Why a place in the cluster was refused, and what to do.
-fn reason(refusal: &Refusal) -> String {
-    match refusal {
+fn unwanted(refusal: &Refusal) -> OpenError {
+    let why = match refusal {
         Refusal::TooManyMembers => format!(
             "the cluster has {} members, which is as many as it may have: remove one that is gone \
              (`etcdctl member remove`)",
@@ -184,7 +187,8 @@ fn reason(refusal: &Refusal) -> String {
             "its --initial-advertise-peer-urls belong to another member: give it its own".to_owned()
         }
         refusal => format!("the cluster has changed meanwhile ({refusal:?}): start it again"),
-    }
+    };
+    OpenError::Entry(format!("this replica cannot join: {why}"))
 }
 
 /// Whether the journal knows a writer who is not we.

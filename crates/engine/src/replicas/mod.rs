@@ -10,6 +10,7 @@ mod barrier;
 mod digests;
 mod duties;
 mod follow;
+mod introduction;
 mod join;
 mod levels;
 mod line;
