@@ -48,7 +48,7 @@ fn a_cluster_is_held_at_a_level_this_program_knows() {
     let env = [("MERIDIAN_HOLD_LEVEL", "1")];
     assert_eq!(served(run(&["--data-dir=/d", JOURNAL], &env, None)).0.level, Level(1));
     for unknown in ["3", "18446744073709551615"] {
-        let told = refused(&[&format!("--hold-level={unknown}")]);
+        let (_, told) = refused(&[&format!("--hold-level={unknown}")]);
         assert!(told.contains("knows 1 to 2") && told.contains(unknown), "{told}");
     }
 }
