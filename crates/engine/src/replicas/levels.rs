@@ -12,8 +12,8 @@ use crate::writer::Writer;
 pub(crate) struct Levels {
     /// As the writer: to which all members can go.
     due: Option<Level>,
-    /// What was last said in the log: the cluster's level, and who holds it back.
-    said: Option<(Level, Option<MemberId>)>,
+    /// What was last said in the log: the cluster's level, and who holds it back, started or not.
+    said: Option<(Level, Option<(MemberId, bool)>)>,
 }
 
 /// Who keeps a cluster from a level that `up_to` could apply, in words; nobody, if nobody does.
@@ -87,8 +87,8 @@ impl Writer {
         let common = cluster.lowest().map(|(_, lowest)| lowest.level.min(own));
         let due = common.filter(|common| *common > cluster.level());
         let highest = cluster.members().values().map(|member| member.level).max();
-        let by = holds_back(cluster, highest.unwrap_or_default()).map(|(id, _)| id);
-        let held = held_back(cluster, highest.unwrap_or_default());
+        let highest = highest.unwrap_or_default();
+        let by = holds_back(cluster, highest).map(|(id, by)| (id, by.version.is_some()));
         let now = (cluster.level(), by);
         let is_writer = self.role == Role::Writer;
         let Some(replica) = &mut self.replica else { return };
@@ -96,10 +96,10 @@ impl Writer {
         if replica.levels.said.replace(now) == Some(now) {
             return;
         }
-        match held {
+        match held_back(cluster, highest) {
             Some(by) => tracing::info!(level = %now.0, "the cluster's level is held back by {by}"),
             None => {
-                tracing::info!(level = %now.0, "the cluster's level: no program of a lower one can join")
+                tracing::info!(level = %now.0, "the cluster's level: no program of a lower one can join");
             }
         }
     }
