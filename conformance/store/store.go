@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -48,6 +49,7 @@ type Server struct {
 	Dir string
 
 	options Options
+	own     []string
 	peer    string
 	process *exec.Cmd
 	exited  chan error
@@ -108,6 +110,10 @@ func New(options Options) (*Server, error) {
 
 // Add adds arguments for the next launch; of two that contradict each other the later wins.
 func (s *Server) Add(args ...string) { s.options.Args = append(s.options.Args, args...) }
+
+// Become makes the next start that of another binary; args stand behind those that the server has anyway, and instead of
+// those that the last call gave.
+func (s *Server) Become(binary string, args ...string) { s.options.Binary, s.own = binary, args }
 
 // Restart runs the process again on the same ports and data, and waits until it answers; it
 // must have ended before.
@@ -258,7 +264,7 @@ func (s *Server) flags() []string {
 		"--initial-cluster-token=conformance",
 		"--log-level=warn",
 	}
-	return append(flags, s.options.Args...)
+	return slices.Concat(flags, s.options.Args, s.own)
 }
 
 // AwaitReady waits until a launched server answers.

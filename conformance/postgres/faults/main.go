@@ -18,6 +18,9 @@ import (
 type settings struct {
 	binary   string
 	args     string
+	roll     string
+	held     string
+	before   string
 	journal  string
 	disk     string
 	only     string
@@ -35,6 +38,9 @@ func main() {
 	var s settings
 	flag.StringVar(&s.binary, "binary", "../target/release/meridian", "the server's binary; a real etcd needs no PostgreSQL")
 	flag.StringVar(&s.args, "args", "", "more arguments for it, separated by spaces")
+	flag.StringVar(&s.roll, "roll", "", "no faults: every replica becomes this binary, the first again, and this one for good")
+	flag.StringVar(&s.held, "roll-held", "--hold-level=1", "what keeps it at the level of the first")
+	flag.StringVar(&s.before, "roll-before", "", "more arguments for the first; --hold-level=1 if both are the same binary")
 	flag.StringVar(&s.journal, "journal", "", "an existing PostgreSQL; one is brought up if empty, which can be struck too")
 	flag.StringVar(&s.disk, "disk", "", "where data goes; memory if empty")
 	flag.StringVar(&s.only, "only", "", "only the faults whose name contains this")
@@ -51,9 +57,17 @@ func main() {
 	err := conduct(ctx, s)
 	cancel()
 	if err != nil {
-		fmt.Printf("FAILED: %v\nrepeat with: go run ./postgres/faults -seed %d -binary %s -only %q\n", err, s.seed, s.binary, s.only)
+		fmt.Printf("FAILED: %v\nrepeat with: go run ./postgres/faults -seed %d -binary %s -roll %q -only %q\n", err, s.seed, s.binary, s.roll, s.only)
 		os.Exit(1)
 	}
+}
+
+// episodes are what happens in a round.
+func (r *run) episodes() []fault {
+	if r.roll != "" {
+		return rolling(r.settings)
+	}
+	return faults
 }
 
 // conduct brings everything up, runs all faults and reports.
@@ -65,7 +79,7 @@ func conduct(ctx context.Context, s settings) error {
 	defer r.close()
 	fmt.Printf("seed %d: %d x %s\n", s.seed, s.replicas, r.version)
 	for round := range s.rounds {
-		for _, f := range faults {
+		for _, f := range r.episodes() {
 			if !strings.Contains(f.name, s.only) {
 				continue
 			}

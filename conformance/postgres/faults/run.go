@@ -46,7 +46,8 @@ func newRun(ctx context.Context, s settings) (*run, error) {
 	if r.version, r.real, err = versionOf(s.binary); err != nil {
 		return nil, err
 	}
-	options := replicas.Options{Binary: s.binary, Journal: s.journal, Count: s.replicas, Args: strings.Fields(s.args)}
+	options := replicas.Options{Binary: s.binary, Journal: s.journal, Count: s.replicas, Args: strings.Fields(s.args),
+		First: strings.Fields(s.before)}
 	if s.disk != "" {
 		if options.Dir, err = os.MkdirTemp(s.disk, "replicas-"); err != nil {
 			return nil, err

@@ -34,6 +34,8 @@ type Options struct {
 	Dir string
 	// Args are added to every member's.
 	Args []string
+	// First are added to every member's until it becomes another program.
+	First []string
 	// Patience is how long a start may take; 60 s if zero.
 	Patience time.Duration
 }
@@ -109,6 +111,7 @@ func (s *Set) prepare() error {
 			r.Add("--journal=" + s.options.Journal)
 		}
 		r.Add(s.options.Args...)
+		r.Become(s.options.Binary, s.options.First...)
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use state::{
-    AlarmAction, AlarmType, Auth, Command, Epoch, LeaseId, Outcome, Revision, State, View,
+    AlarmAction, AlarmType, Auth, Command, Epoch, LeaseId, Level, Outcome, Revision, State, View,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -16,7 +16,7 @@ use crate::fault::{Fault, OpenError};
 use crate::inbox::Inbox;
 use crate::lease::{LeaseClock, Renewal};
 use crate::options::Parts;
-use crate::replicas::{Answer, Ask, Replica, SharedReplicas, has_another_writer, join};
+use crate::replicas::{Answer, Ask, Replica, SharedReplicas, admit, has_another_writer, join};
 use crate::shared::Shared;
 use crate::vitals::Status;
 use crate::watch::{Hub, Stream};
@@ -62,14 +62,16 @@ impl Engine {
         let Parts { journal, checkpoints, clock, member, replicas, observer, options } = parts;
         let began = clock.monotonic();
         let objects = replicas.as_ref().map(|replicas| Arc::clone(&replicas.objects));
-        let found = recover::recover(&*journal, checkpoints.as_deref(), objects.as_deref()).await?;
+        let own = options.level;
+        let found =
+            recover::recover(&*journal, checkpoints.as_deref(), objects.as_deref(), own).await?;
         let mut state = found.state;
         let member = match &replicas {
             None => member,
-            Some(replicas) => join(&mut state, &journal, &*clock, replicas).await?,
+            Some(replicas) => join(&mut state, &journal, &*clock, (replicas, own)).await?,
         };
         if replicas.is_none() || !has_another_writer(&state, member) {
-            recover::claim(&mut state, &journal, &*clock, member).await?;
+            recover::claim(&mut state, &journal, &*clock, (member, own)).await?;
         }
         let (replica, shared_replicas) = replicas
             .map(|settings| {
@@ -168,8 +170,20 @@ impl Engine {
     /// See [`Fault`]. When the future is dropped, a command that is not yet on its way to the journal is
     /// forgotten; one that is takes effect.
     pub async fn commit(&self, command: Command) -> Result<Outcome, Fault> {
-        let outcome = self.shared.inbox.push(command, self.shared.clock.monotonic(), None)?;
+        let outcome = self.push(command, None)?;
         outcome.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Puts a command in line, if all who read the journal can apply it.
+    fn push(
+        &self,
+        command: Command,
+        followed: Option<Arc<Followed>>,
+    ) -> Result<oneshot::Receiver<Result<Outcome, Fault>>, Fault> {
+        if command.level() > Level::FIRST {
+            admit(&command, &self.shared.status.lock().cluster, self.shared.options.level)?;
+        }
+        self.shared.inbox.push(command, self.shared.clock.monotonic(), followed)
     }
 
     /// As [`Engine::commit`], for what the server itself has to do: nobody's rights hold it back.
@@ -186,8 +200,7 @@ impl Engine {
         command: Command,
     ) -> (Result<Outcome, Fault>, Option<Course>) {
         let followed = Arc::new(Followed::new());
-        let now = self.shared.clock.monotonic();
-        let outcome = match self.shared.inbox.push(command, now, Some(Arc::clone(&followed))) {
+        let outcome = match self.push(command, Some(Arc::clone(&followed))) {
             Ok(outcome) => outcome.await.unwrap_or_else(|_| Err(gone())),
             Err(fault) => Err(fault),
         };
@@ -247,6 +260,12 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         self.shared.inbox.ask(Box::new(move |state| drop(reply.send(question(state)))))?;
         answer.await.map_err(|_| gone())
+    }
+
+    /// What this replica says it can apply.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.shared.options.level
     }
 
     /// How the engine stands.

@@ -13,6 +13,8 @@ pub enum Fault {
     Timeout,
     /// The journal has no room. Nothing was written.
     NoSpace,
+    /// Some member could not apply it; the text says which. Nothing was ordered.
+    HeldBack(String),
     /// The journal cannot be used; the text says why.
     Unavailable(String),
 }
@@ -23,6 +25,7 @@ impl fmt::Display for Fault {
             Self::Stopped => f.write_str("the engine is stopping"),
             Self::TooManyRequests => f.write_str("too many requests are waiting"),
             Self::Timeout => f.write_str("the journal did not answer in time"),
+            Self::HeldBack(why) => f.write_str(why),
             Self::NoSpace => f.write_str("the journal has no room left"),
             Self::Unavailable(why) => write!(f, "the journal cannot be used: {why}"),
         }

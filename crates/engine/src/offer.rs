@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use journal::{Append, Journal, JournalError, Nonce, Slot};
 use rand::Rng;
-use state::{Entry, Outcome};
+use state::{Entry, Level, Outcome};
 
 use crate::entries::read_entry;
 use crate::fault::Fault;
@@ -73,11 +73,13 @@ pub(crate) enum Settled {
 }
 
 /// Offers `body` to `slot` until the slot is decided. The same bytes, the same nonce, the same slot:
-/// an absent slot proves nothing, only an occupied one does.
+/// an absent slot proves nothing, only an occupied one does. What another put there must be of the level
+/// `own` at most.
 pub(crate) fn settle(
     journal: Arc<dyn Journal>,
     slot: Slot,
     body: Bytes,
+    own: Level,
 ) -> BoxFuture<'static, Settled> {
     let nonce = Nonce(rand::rng().random());
     Box::pin(async move {
@@ -86,7 +88,7 @@ pub(crate) fn settle(
         loop {
             match journal.append(slot, nonce, body.clone()).await {
                 Append::Won => return Settled::Won,
-                Append::Lost => return lost(&*journal, slot).await,
+                Append::Lost => return lost(&*journal, slot, own).await,
                 // That this offer was refused says nothing of an earlier one that may still land.
                 Append::Refused(why) if !unknown || matches!(why, JournalError::Sealed(_)) => {
                     return Settled::Refused(why);
@@ -106,8 +108,8 @@ pub(crate) fn settle(
     })
 }
 
-async fn lost(journal: &dyn Journal, slot: Slot) -> Settled {
-    match read_entry(journal, slot).await {
+async fn lost(journal: &dyn Journal, slot: Slot, own: Level) -> Settled {
+    match read_entry(journal, slot, own).await {
         Ok((entry, body)) => Settled::Lost(Box::new(entry), body),
         Err(error) => Settled::Failed(format!("slot {slot} was lost and cannot be read: {error}")),
     }

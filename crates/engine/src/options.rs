@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::Journal;
-use state::MemberId;
+use state::{Level, MemberId};
 
 use crate::clock::Clock;
 use crate::observer::Observer;
@@ -49,6 +49,9 @@ pub struct Options {
     /// Journal bytes after which a checkpoint is due. As many bytes as the last checkpoint has are waited
     /// for as well, so that writing checkpoints never costs more than writing the journal.
     pub checkpoint_after: u64,
+    /// What this replica says it can apply. Less than the newest holds the whole cluster back, so that it can
+    /// go back to programs of that level.
+    pub level: Level,
     /// For the watches.
     pub watch: crate::watch::Options,
 }
@@ -64,6 +67,7 @@ impl Default for Options {
             request_timeout: Duration::from_secs(7),
             auto_compaction: AutoCompaction::Off,
             checkpoint_after: 64 << 20,
+            level: Level::NEWEST,
             watch: crate::watch::Options::default(),
         }
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use journal::{Journal, JournalError, Objects, Slot};
-use state::{Command, Entry, Epoch, MemberId, Position, Reply, State};
+use state::{Command, Entry, Epoch, Level, MemberId, Position, Reply, State};
 
 use crate::archive::{self, Written};
 use crate::clock::{Clock, timestamp};
 use crate::entries::{decode, read, tail};
 use crate::fault::OpenError;
 use crate::offer::{Settled, settle};
+use crate::replicas::check;
 
 /// Bytes of entries read at a time.
 const READ_BYTES: usize = 8 << 20;
@@ -32,11 +33,13 @@ pub(crate) async fn recover(
     journal: &dyn Journal,
     folder: Option<&Path>,
     objects: Option<&dyn Objects>,
+    own: Level,
 ) -> Result<Recovered, OpenError> {
     loop {
         let (state, checkpoint) = from_checkpoint(folder)?;
         let begun = state.position();
-        match replay(journal, state, checkpoint).await {
+        check(state.cluster().level(), own, &format!("the checkpoint at slot {begun}"))?;
+        match replay(journal, state, checkpoint, own).await {
             // A newer checkpoint was written meanwhile, and the journal trimmed behind that.
             Err(OpenError::Journal(JournalError::Trimmed { .. })) if overtaken(folder, begun) => {}
             Err(OpenError::Journal(JournalError::Trimmed { .. }))
@@ -57,6 +60,7 @@ async fn replay(
     journal: &dyn Journal,
     mut state: State,
     checkpoint: Written,
+    own: Level,
 ) -> Result<Recovered, OpenError> {
     let started = Instant::now();
     let tail = tail(journal).await?;
@@ -71,7 +75,7 @@ async fn replay(
     }
     while next < tail {
         for record in read(journal, next, READ_BYTES).await? {
-            let entry = decode(record.slot, &record.body)?;
+            let entry = decode(record.slot, &record.body, own)?;
             tail_bytes += record.body.len() as u64;
             state.apply(Position(record.slot.0), &entry);
             next = record.slot.next();
@@ -114,7 +118,7 @@ pub(crate) async fn claim(
     state: &mut State,
     journal: &Arc<dyn Journal>,
     clock: &dyn Clock,
-    member: MemberId,
+    (member, own): (MemberId, Level),
 ) -> Result<Epoch, OpenError> {
     loop {
         let slot = Slot(state.position().0).next();
@@ -122,7 +126,7 @@ pub(crate) async fn claim(
         let commands = vec![Command::Claim { epoch, member }];
         let entry =
             Entry { epoch: state.epoch(), clock: clock.wall(), commands, origins: Vec::new() };
-        match settle(Arc::clone(journal), slot, entry.encode()).await {
+        match settle(Arc::clone(journal), slot, entry.encode(), own).await {
             Settled::Won => {
                 let outcomes = state.apply(Position(slot.0), &entry);
                 let granted = outcomes.first().map(|outcome| &outcome.result);

@@ -83,7 +83,8 @@ impl Writer {
         let epoch = self.state.epoch();
         let entry = Entry { epoch, clock, commands: Vec::new(), origins: Vec::new() };
         let body = entry.encode();
-        let settle = settle(Arc::clone(&self.journal), slot, body.clone());
+        let settle =
+            settle(Arc::clone(&self.journal), slot, body.clone(), self.shared.options.level);
         let later = async move {
             tokio::time::sleep(FULL_PAUSE).await;
             settle.await

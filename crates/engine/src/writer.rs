@@ -174,8 +174,8 @@ impl Writer {
                 self.offer_alone(Command::Claim { epoch, member });
             }
             Role::Claiming => {}
-            Role::Writer => match self.handing_claim() {
-                Some(claim) if idle => self.offer_alone(claim),
+            Role::Writer => match self.handing_claim().or_else(|| self.level_raise()) {
+                Some(command) if idle => self.offer_alone(command),
                 Some(_) => {}
                 None => self.fill_pipeline(self.shared.options.max_in_flight),
             },
@@ -228,12 +228,14 @@ impl Writer {
 
     /// Sends a batch to the next slot.
     fn offer(&mut self, entry: Entry, batch: Batch) {
+        assert!(self.is_for_all(&entry), "the writer proposes only what all members can apply");
         let slot = self.next_slot;
         self.next_slot = slot.next();
         self.publish_next_offer();
         let body = entry.encode();
         let since = self.shared.clock.monotonic();
-        let mut settle = settle(Arc::clone(&self.journal), slot, body.clone());
+        let own = self.shared.options.level;
+        let mut settle = settle(Arc::clone(&self.journal), slot, body.clone(), own);
         // Polled at once, and not only when we come round: until then nothing has been asked of the journal.
         let settle = match (&mut settle).now_or_never() {
             Some(settled) => futures::future::ready(settled).boxed(),

@@ -190,6 +190,7 @@ fn engine_options(config: &Config) -> Options {
     Options {
         quota: config.quota_backend_bytes.map(|bytes| bytes.0),
         auto_compaction,
+        level: config.level,
         watch,
         ..Options::default()
     }

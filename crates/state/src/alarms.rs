@@ -85,6 +85,7 @@ fn is_exempt(command: &Command) -> bool {
             | Command::LeaseRenew { .. }
             | Command::DigestDue
             | Command::DigestIs { .. }
+            | Command::LevelRaise { .. }
             | Command::Downgrade { .. }
     )
 }

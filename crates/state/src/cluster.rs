@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::ids::MemberId;
+use crate::level::Level;
 
 pub(crate) use block::{
-    member, put_member, put_version, put_version_or_none, text, version, version_or_none,
+    level, member, put_member, put_spoken, put_version_or_none, spoken, text, version_or_none,
 };
 
 /// What the cluster was told about itself.
@@ -28,6 +29,7 @@ pub struct Cluster {
     /// Who made the newest claim since anybody is listed; 0 is nobody.
     writer: MemberId,
     version: Option<ClusterVersion>,
+    level: Level,
 }
 
 /// One replica that belongs to the cluster.
@@ -43,6 +45,8 @@ pub struct Member {
     pub learner: bool,
     /// The newest version that it can speak; none until it has started.
     pub version: Option<ClusterVersion>,
+    /// What it can apply; the first level until it has started.
+    pub level: Level,
 }
 
 impl Member {
@@ -120,6 +124,23 @@ impl Cluster {
     #[must_use]
     pub fn version(&self) -> Option<ClusterVersion> {
         self.version
+    }
+
+    /// The level up to which the journal may hold entries, and checkpoints be written. Raised by a command once
+    /// all members can apply more, and never falls. The first while nobody is listed: the one owner of a
+    /// journal goes by its own.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The member that can apply least, and what: it holds the others back. One that has not started might
+    /// turn out to be of any. Nobody, while nobody is listed.
+    #[must_use]
+    pub fn lowest(&self) -> Option<(MemberId, &Member)> {
+        let lowest =
+            self.members.iter().min_by_key(|(_, member)| (member.level, member.version.is_some()));
+        lowest.map(|(id, member)| (*id, member))
     }
 
     /// Whether a claim of this member counts.

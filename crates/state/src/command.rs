@@ -6,6 +6,7 @@ use crate::auth::{As, AuthChange};
 use crate::cluster::ClusterVersion;
 use crate::digest::Digest;
 use crate::ids::{Epoch, LeaseId, MemberId, Position, Revision, Timestamp};
+use crate::level::Level;
 use crate::range::{KeyRange, RangeQuery};
 
 /// One request that the journal orders.
@@ -92,6 +93,8 @@ pub enum Command {
         client_urls: Vec<String>,
         /// The newest version that it can speak.
         version: ClusterVersion,
+        /// What it can apply.
+        level: Level,
     },
     /// Give leases their full time again. Only a replica that cannot reach the writer asks for it this way.
     LeaseRenew {
@@ -106,6 +109,11 @@ pub enum Command {
         position: Position,
         /// What it came to.
         digest: Digest,
+    },
+    /// From here on the journal may hold what takes this level: who cannot apply it is no longer let in.
+    LevelRaise {
+        /// Which all members can apply.
+        level: Level,
     },
     /// Begin a downgrade of the cluster, or end the one under way.
     Downgrade {

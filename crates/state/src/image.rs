@@ -18,6 +18,7 @@ use crate::codec::{DecodeError, put_signed, put_unsigned};
 use crate::digest::{self, Digest};
 use crate::entry::alarm_number;
 use crate::ids::{Epoch, LeaseId, ModRevision, Position, Revision, Timestamp};
+use crate::level::Level;
 use crate::mvcc::{KvRef, View};
 use crate::outcome::Alarm;
 use crate::state::State;
@@ -32,7 +33,9 @@ const FIRST_FORMAT: u64 = 1;
 /// With a block of users and rights, or one about the cluster, or both.
 const SECOND_FORMAT: u64 = 2;
 /// With members listed in the block about the cluster.
-const FORMAT: u64 = 3;
+const THIRD_FORMAT: u64 = 3;
+/// With the cluster's level in it, which all members can apply: so no lower one has to read this.
+const FORMAT: u64 = 4;
 /// A block is closed when it has so many bytes.
 const BLOCK: usize = 1 << 20;
 
@@ -161,8 +164,10 @@ impl Image {
     }
 
     fn format(&self) -> u64 {
-        if !self.cluster.members().is_empty() {
+        if self.cluster.level() > Level::FIRST {
             FORMAT
+        } else if !self.cluster.members().is_empty() {
+            THIRD_FORMAT
         } else if self.auth.is_some() || !self.cluster.is_silent() {
             SECOND_FORMAT
         } else {

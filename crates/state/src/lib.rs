@@ -19,6 +19,7 @@ mod import;
 mod intervals;
 mod keyspace;
 mod lease;
+mod level;
 mod mvcc;
 mod outcome;
 mod range;
@@ -44,6 +45,7 @@ pub use ids::{AuthRevision, Epoch, LeaseId, MemberId, ModRevision, Position, Rev
 pub use image::{Image, ImageError, ImageLoader, Newer, NewerSum, Transcript, Untold};
 pub use import::{Import, ImportError, ImportedAuth, ImportedUser};
 pub use lease::{LeaseInfo, MAX_LEASE_TTL};
+pub use level::Level;
 pub use mvcc::{
     Events, KeyHash, KeyspaceHash, KvRef, Loader, Mvcc, RangePage, Sizes, Unloadable, View,
 };

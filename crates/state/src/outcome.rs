@@ -59,6 +59,8 @@ pub enum Reply {
     MemberPromote,
     /// To `MemberPublish`.
     MemberPublish,
+    /// To `LevelRaise`.
+    LevelRaise,
     /// To `MemberUpdate`.
     MemberUpdate,
     /// To `LeaseRenew`: the seconds that each was granted, 0 if it is not there.
@@ -221,6 +223,10 @@ pub enum Refusal {
     MemberTooLarge,
     /// The member speaks only versions older than the cluster's.
     VersionTooOld,
+    /// The member cannot apply what the journal may hold already.
+    LevelTooLow,
+    /// Some member cannot apply that much.
+    LevelHeldBack,
     /// A downgrade is under way already.
     DowngradeInProgress,
     /// There is no downgrade to end.

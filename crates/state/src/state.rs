@@ -102,6 +102,7 @@ impl State {
             | Command::MemberPromote { .. }
             | Command::MemberPublish { .. }
             | Command::MemberUpdate { .. }
+            | Command::LevelRaise { .. }
             | Command::Downgrade { .. } => self.cluster.change(command),
             Command::LeaseRenew { ids } => {
                 let granted = ids.iter().map(|id| self.keyspace.leases.ttl(*id).unwrap_or(0));

@@ -2,8 +2,8 @@
 //! ones among them.
 
 use state::{
-    Cluster, ClusterVersion, Command, Entry, Epoch, ImageError, ImageLoader, Member, MemberId,
-    Position, Refusal, Reply, State,
+    Cluster, ClusterVersion, Command, DecodeError, Entry, Epoch, ImageError, ImageLoader, Level,
+    Member, MemberId, Position, Refusal, Reply, State,
 };
 
 fn order(state: &mut State, command: Command) -> Result<Reply, Refusal> {
@@ -19,7 +19,8 @@ fn add(member: u64, peer_urls: Vec<String>, learner: bool) -> Command {
 
 fn publish(member: u64, name: &str, client_urls: Vec<String>, minor: u64) -> Command {
     let (name, version) = (name.to_owned(), ClusterVersion { major: 3, minor });
-    Command::MemberPublish { member: MemberId(member), name, client_urls, version }
+    let (member, level) = (MemberId(member), Level::FIRST);
+    Command::MemberPublish { member, name, client_urls, version, level }
 }
 
 fn urls(count: usize, bytes: usize) -> Vec<String> {
@@ -235,6 +236,44 @@ fn the_bytes_in_an_image_are_those_of_the_format() {
     let loaded = load(&image(&state)).expect("a whole image");
     assert_eq!(loaded.cluster(), state.cluster());
     assert_eq!(loaded.digest(), state.digest());
+}
+
+#[test]
+fn an_image_names_the_level_that_was_gone_up_to() {
+    let mut state = cluster();
+    for member in 1..=3 {
+        let Command::MemberPublish { member, name, client_urls, version, .. } =
+            publish(member, "n", vec!["h".into()], 7)
+        else {
+            panic!("it is one")
+        };
+        let level = Level(2);
+        let publish = Command::MemberPublish { member, name, client_urls, version, level };
+        order(&mut state, publish).expect("it is there");
+    }
+    let before = block_of(&state);
+    assert!(before.windows(5).any(|bytes| bytes == b"\x01\x03\x87\x80\x04"), "{before:?}");
+    assert_eq!(image(&state)[0][9..18], *b"MERIDIAN\x03", "all that is new stands in old places");
+
+    order(&mut state, Command::LevelRaise { level: Level(2) }).expect("all of them can");
+    assert_eq!(image(&state)[0][9..18], *b"MERIDIAN\x04");
+    let payload = block_of(&state);
+    assert_eq!(payload, [&before[..], b"\x02"].concat());
+    let loaded = load(&image(&state)).expect("a whole image");
+    assert_eq!(loaded.cluster(), state.cluster());
+    assert_eq!(loaded.digest(), state.digest());
+
+    let read = |level| load(&with_block(&state, &[&before[..], &[level]].concat())).map(|_| ());
+    let Err(error @ ImageError::Block(DecodeError::Newer { .. })) = read(3) else {
+        panic!("{:?}", read(3))
+    };
+    assert!(error.to_string().contains("level 3"), "{error}");
+    let mut chunks = image(&state);
+    chunks[0][17] = 5;
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&chunks[0][..5]), &chunks[0][9..]);
+    chunks[0][5..9].copy_from_slice(&sum.to_le_bytes());
+    let error = load(&chunks).map(|_| ()).expect_err("of a newer version").to_string();
+    assert!(error.contains("image format 5") && error.contains("newer version"), "{error}");
 }
 
 /// An image as it was written before members could be listed, byte for byte.

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use state::{
-    ClusterVersion, Command, DecodeError, Digest, Entry, EntryWriter, Epoch, LeaseId,
+    ClusterVersion, Command, DecodeError, Digest, Entry, EntryWriter, Epoch, LeaseId, Level,
     MAX_TXN_DEPTH, MemberId, Op, Origin, Position, Put, Revision, Timestamp, Txn,
 };
 
@@ -120,13 +120,63 @@ fn a_newer_version_is_named_and_not_called_damage() {
         words,
         [
             "entry format 2 at byte 1 was made by a newer version; this one understands up to 1",
-            "command 42 at byte 4 was made by a newer version; this one understands up to 40",
+            "command 42 at byte 4 was made by a newer version; this one understands up to 41",
         ]
     );
-    for tag in [14, 31, 41, 255] {
+    for tag in [14, 31, 42, 255] {
         let unknown = Entry::decode(&Bytes::from(vec![0xe5, 1, 0, 0, tag, 0]));
         assert!(matches!(unknown, Err(DecodeError::Newer { .. })), "{tag}: {unknown:?}");
     }
+}
+
+#[test]
+fn a_level_is_above_what_older_programs_read() {
+    let entry =
+        |commands| Entry { epoch: Epoch(1), clock: Timestamp(2), commands, origins: Vec::new() };
+    let raise = entry(vec![Command::LevelRaise { level: Level(2) }]);
+    assert_eq!(raise.encode(), &b"\xe5\x01\x01\x02\x29\x02\x00\x01"[..]);
+    assert_eq!(Entry::decode(&raise.encode()), Ok(raise.clone()));
+    assert_eq!(raise.level(), Level(2));
+    let (put, claim) = (Put::default(), Command::Claim { epoch: Epoch(1), member: MemberId(1) });
+    assert_eq!(entry(vec![Command::Put(put), claim]).level(), Level::FIRST);
+    assert_eq!(entry(Vec::new()).level(), Level::FIRST);
+
+    let read = |level| Entry::decode(&Bytes::from(vec![0xe5, 1, 1, 2, 41, level, 0, 1]));
+    let Err(error @ DecodeError::Newer { .. }) = read(3) else { panic!("{:?}", read(3)) };
+    let words = "level 3 at byte 5 was made by a newer version; this one understands up to 2";
+    assert_eq!(error.to_string(), words);
+    for never in [0, 1] {
+        assert!(matches!(read(never), Err(DecodeError::Damaged { .. })), "{never}");
+    }
+}
+
+/// Programs of the first level take all of it for the minor number, and keep it.
+#[test]
+fn a_member_says_its_level_where_older_programs_read_its_version() {
+    let publish = |level| Command::MemberPublish {
+        member: MemberId(7),
+        name: "n".into(),
+        client_urls: Vec::new(),
+        version: ClusterVersion { major: 3, minor: 7 },
+        level: Level(level),
+    };
+    let bytes =
+        |minor: &[u8]| [b"\xe5\x01\x01\x02\x25\x07\x00\x01n\x03", minor, b"\x00\x01"].concat();
+    let said: [(u32, &[u8]); 4] = [
+        (1, b"\x07"),
+        (2, b"\x87\x80\x04"),
+        (3, b"\x87\x80\x08"),
+        (u32::MAX, b"\x87\x80\xf8\xff\xff\xff\x3f"),
+    ];
+    for (level, minor) in said {
+        let commands = vec![publish(level)];
+        let entry = Entry { epoch: Epoch(1), clock: Timestamp(2), commands, origins: Vec::new() };
+        assert_eq!(entry.encode(), bytes(minor), "{level}");
+        assert_eq!(Entry::decode(&bytes(minor).into()), Ok(entry), "{level}");
+        assert_eq!(publish(level).level(), Level::FIRST, "everybody must be able to read it");
+    }
+    let beyond = Entry::decode(&bytes(b"\x87\x80\xfc\xff\xff\xff\x3f").into());
+    assert!(matches!(beyond, Err(DecodeError::Damaged { .. })), "{beyond:?}");
 }
 
 #[test]
@@ -144,6 +194,7 @@ fn members_renewals_and_digests_are_those_of_the_format() {
             name: "n".into(),
             client_urls: vec!["c".into()],
             version: ClusterVersion { major: 3, minor: 7 },
+            level: Level::FIRST,
         },
         Command::LeaseRenew { ids: vec![LeaseId(-1), LeaseId(64)] },
         Command::DigestDue,

@@ -7,8 +7,8 @@ use naive::Naive;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use state::{
-    Command, Entry, Epoch, ImageLoader, LeaseId, Member, MemberId, Position, RangeQuery, Reply,
-    Revision, State, Timestamp, check,
+    Command, Entry, Epoch, ImageLoader, LeaseId, Level, Member, MemberId, Position, RangeQuery,
+    Reply, Revision, State, Timestamp, check,
 };
 
 /// What happens to the machine.
@@ -96,6 +96,7 @@ fn members_agree(state: &State, naive: &Naive) {
     let writer = naive.writer.filter(|writer| naive.member(*writer).is_some());
     assert_eq!(cluster.writer(), writer);
     assert_eq!(cluster.version(), naive.version);
+    assert_eq!(cluster.level(), if naive.raised { Level(2) } else { Level(1) });
 }
 
 /// Each revision above the compacted one is there, with each change of it, in order.
@@ -203,6 +204,21 @@ proptest! {
             let mut started = cluster.members().values().filter(started);
             let understood = after.is_none() || started.all(|member| member.version >= after);
             prop_assert!(understood, "{cluster:?}");
+        }
+    }
+
+    /// Whoever has started can apply what the journal may hold.
+    #[test]
+    fn the_level_never_falls_and_all_can_apply_it(commands in vec(random::members(), 1..100)) {
+        let mut state = State::new();
+        for command in &commands {
+            let before = state.cluster().level();
+            let alone = std::slice::from_ref(command);
+            state.apply(next(&state), &entry(state.epoch(), (alone, 0, false)));
+            let cluster = state.cluster();
+            prop_assert!(cluster.level() >= before);
+            let mut started = cluster.members().values().filter(|one| one.version.is_some());
+            prop_assert!(started.all(|member| member.level >= cluster.level()), "{cluster:?}");
         }
     }
 

@@ -11,10 +11,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use state::{Image, ImageError, ImageLoader, KeyHash, Position, State};
+use state::{DecodeError, Image, ImageError, ImageLoader, KeyHash, Position, State};
 
 use crate::fault::OpenError;
+use crate::replicas::NEWER;
 
+/// The last byte is the version.
 const MAGIC: [u8; 8] = *b"MRDNCKP1";
 pub(super) const SUFFIX: &str = ".checkpoint";
 const UNFINISHED: &str = ".unfinished";
@@ -153,8 +155,12 @@ fn open(path: &Path) -> Result<File, OpenError> {
     let mut file = File::open(path).map_err(|error| unreadable(path, 0, &error))?;
     let mut magic = [0; 8];
     file.read_exact(&mut magic).map_err(|error| unreadable(path, 0, &error))?;
+    if magic[..7] == MAGIC[..7] && (b'2'..=b'9').contains(&magic[7]) {
+        let version = format!("its format at byte 7 is {}", char::from(magic[7]));
+        return Err(newer(path, &version));
+    }
     if magic != MAGIC {
-        return Err(damaged(path, 0, "it does not begin like a checkpoint of this version"));
+        return Err(damaged(path, 0, "it does not begin like a checkpoint"));
     }
     Ok(file)
 }
@@ -188,11 +194,11 @@ fn load_blocks(
         let block = block?;
         offset += 8 + block.len() as u64;
         if block.is_empty() {
-            return finish(loader).map_err(|error| damaged(path, offset, &error.to_string()));
+            return finish(loader).map_err(|error| unusable(path, offset, &error));
         }
         let block = block.freeze();
         let pushed = loader.push_owned(block.clone());
-        pushed.map_err(|error| damaged(path, offset, &error.to_string()))?;
+        pushed.map_err(|error| unusable(path, offset, &error))?;
         // The memory is used again, unless the state kept some of it. The reader may be at the end already.
         loaded.send(block.try_into_mut().unwrap_or_default()).unwrap_or_default();
     }
@@ -240,6 +246,20 @@ fn read_block(
 
 fn unreadable(path: &Path, offset: u64, error: &io::Error) -> OpenError {
     OpenError::Checkpoint(format!("cannot read {} at byte {offset}: {error}", path.display()))
+}
+
+fn unusable(path: &Path, offset: u64, error: &ImageError) -> OpenError {
+    match error {
+        ImageError::Block(error @ DecodeError::Newer { .. }) => newer(path, &error.to_string()),
+        error => damaged(path, offset, &error.to_string()),
+    }
+}
+
+fn newer(path: &Path, what: &str) -> OpenError {
+    OpenError::Checkpoint(format!(
+        "{} was written by a newer version ({what}) and is left as it is: {NEWER}",
+        path.display()
+    ))
 }
 
 fn damaged(path: &Path, offset: u64, what: &str) -> OpenError {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use state::{
     Alarm, AlarmAction, AlarmType, AuthChange, ClusterVersion, Command, DeleteRange, Entry, Epoch,
-    ImportedAuth, KeyRange, KvRef, LeaseId, MemberId, ModRevision, PasswordHash, Permission,
+    ImportedAuth, KeyRange, KvRef, LeaseId, Level, MemberId, ModRevision, PasswordHash, Permission,
     PermissionType, Position, Put, Revision, State, Txn,
 };
 
@@ -294,6 +294,7 @@ fn listed_members_are_etcds_bytes() {
         name: "a".to_owned(),
         client_urls: vec!["http://a:2379".to_owned()],
         version: ClusterVersion { major: 3, minor: 7 },
+        level: Level::FIRST,
     };
     let members = vec![
         add(0x9, "http://a:2380", false),

@@ -8,6 +8,7 @@ use journal::Slot;
 use state::{Entry, MemberId};
 
 use super::follow::Told;
+use super::levels::admit;
 use super::mail::{Forwarded, Mail};
 use super::replica::Way;
 use super::{News, Role};
@@ -75,6 +76,7 @@ impl Writer {
         }
         self.consider_yielding(now);
         self.consider_digest(now);
+        self.consider_level();
         if matches!(role, Role::Follower | Role::Guest) {
             self.dial(now);
             self.consider_taking_over(now);
@@ -98,6 +100,8 @@ impl Writer {
         if self.role != Role::Writer || epoch != self.state.epoch() {
             return;
         }
+        let (cluster, own) = (self.state.cluster(), self.shared.options.level);
+        let mut refused = Vec::new();
         let Some(replica) = &mut self.replica else { return };
         let newest = replica.accepted.entry(member).or_insert((session, 0));
         if newest.0 != session {
@@ -106,8 +110,16 @@ impl Writer {
         for (number, command) in (first..).zip(commands) {
             if number > newest.1 {
                 newest.1 = number;
-                self.backlog.forwarded(command, Handed { member, session, number });
+                match admit(&command, cluster, own) {
+                    Ok(()) => self.backlog.forwarded(command, Handed { member, session, number }),
+                    Err(fault) => refused.push(News::Refused { first: number, count: 1, fault }),
+                }
             }
+        }
+        let told = replica.shared.told.lock();
+        let Some(told) = &*told else { return };
+        for news in refused {
+            drop(told.send(Told::One(member, session, news)));
         }
     }
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use journal::{Journal, Slot};
 use rand::Rng;
-use state::{Cluster, Command, Entry, Epoch, Member, MemberId, Position, State};
+use state::{Cluster, Command, Entry, Epoch, Level, Member, MemberId, Position, Refusal, State};
 
-use super::Replicas;
+use super::introduction::{catch_up, introduce};
+use super::levels::check;
+use super::{Myself, Replicas};
 use crate::clock::Clock;
 use crate::fault::OpenError;
 use crate::offer::{Settled, settle};
@@ -16,22 +18,41 @@ pub(crate) async fn join(
     state: &mut State,
     journal: &Arc<dyn Journal>,
     clock: &dyn Clock,
-    replicas: &Replicas,
+    (replicas, own): (&Replicas, Level),
 ) -> Result<MemberId, OpenError> {
     let drawn = MemberId(rand::rng().random_range(1..=u64::MAX));
     loop {
-        let (me, commands) = wanted(state.cluster(), replicas, drawn)?;
+        // Before anything is written: a member that was added and may not publish would hold others back.
+        is_new_enough(state.cluster(), &replicas.myself, own)?;
+        let (me, commands) = wanted(state.cluster(), (replicas, own), drawn)?;
         if commands.is_empty() {
             return Ok(me);
         }
-        append(state, journal, clock, commands).await?;
+        match introduce(state, &**journal, (replicas, own), (me, &commands)).await? {
+            Some(outcome) => outcome.map_err(|refusal| unwanted(&refusal))?,
+            None => append(state, journal, clock, (commands, own)).await?,
+        }
+    }
+}
+
+/// Whether we can read what the journal may hold, and speak as the others do.
+fn is_new_enough(cluster: &Cluster, myself: &Myself, own: Level) -> Result<(), OpenError> {
+    check(cluster.level(), own, "this replica cannot join: the cluster")?;
+    match cluster.version() {
+        Some(version) if version > myself.version => Err(OpenError::Entry(format!(
+            "this replica cannot join: the cluster's version is {version}, and this program speaks \
+             {} at most: start the version of Meridian that the other replicas run, or take the \
+             cluster down first (`etcdctl downgrade enable {}.{}.0`)",
+            myself.version, myself.version.major, myself.version.minor
+        ))),
+        _ => Ok(()),
     }
 }
 
 /// Who we are, and the commands that are missing for it.
 fn wanted(
     cluster: &Cluster,
-    replicas: &Replicas,
+    (replicas, own): (&Replicas, Level),
     drawn: MemberId,
 ) -> Result<(MemberId, Vec<Command>), OpenError> {
     let myself = &replicas.myself;
@@ -54,22 +75,22 @@ fn wanted(
         }
     };
     let known = cluster.members().get(&me);
-    if !known.is_some_and(|member| is_published(member, replicas)) {
+    if !known.is_some_and(|member| is_published(member, (myself, own))) {
         commands.push(Command::MemberPublish {
             member: me,
             name: myself.name.clone(),
             client_urls: myself.client_urls.clone(),
             version: myself.version,
+            level: own,
         });
     }
     Ok((me, commands))
 }
 
-fn is_published(member: &Member, replicas: &Replicas) -> bool {
-    let myself = &replicas.myself;
+fn is_published(member: &Member, (myself, own): (&Myself, Level)) -> bool {
     member.name == myself.name
         && member.client_urls == myself.client_urls
-        && member.version == Some(myself.version)
+        && (member.version, member.level) == (Some(myself.version), own)
 }
 
 /// The member that we are: by the id we had, or by where the others reach us.
@@ -127,26 +148,47 @@ async fn append(
     state: &mut State,
     journal: &Arc<dyn Journal>,
     clock: &dyn Clock,
-    commands: Vec<Command>,
+    (commands, own): (Vec<Command>, Level),
 ) -> Result<(), OpenError> {
     let slot = Slot(state.position().0).next();
     let (epoch, clock) = (state.epoch(), clock.wall());
     let entry = Entry { epoch, clock, commands, origins: Vec::new() };
-    match settle(Arc::clone(journal), slot, entry.encode()).await {
+    match settle(Arc::clone(journal), slot, entry.encode(), own).await {
         Settled::Won => {
             let outcomes = state.apply(Position(slot.0), &entry);
             let refused = outcomes.into_iter().find_map(|outcome| outcome.result.err());
-            refused.map_or(Ok(()), |refusal| {
-                Err(OpenError::Entry(format!("this replica cannot join the cluster: {refusal:?}")))
-            })
+            refused.map_or(Ok(()), |refusal| Err(unwanted(&refusal)))
         }
         Settled::Lost(theirs, _) => {
             state.apply(Position(slot.0), &theirs);
-            Ok(())
+            // There is more behind it, if the writer is at work: at the tail alone is there something to win.
+            catch_up(state, &**journal, own, None).await.map(drop)
         }
         Settled::Refused(why) => Err(OpenError::Journal(why)),
         Settled::Failed(why) => Err(OpenError::Entry(why)),
     }
+}
+
+/// Why a place in the cluster was refused, and what to do.
+fn unwanted(refusal: &Refusal) -> OpenError {
+    let why = match refusal {
+        Refusal::TooManyMembers => format!(
+            "the cluster has {} members, which is as many as it may have: remove one that is gone \
+             (`etcdctl member remove`)",
+            Cluster::MOST_MEMBERS
+        ),
+        Refusal::MemberTooLarge => format!(
+            "its --name, or one of its URLs, is longer than {} bytes, or it has more than {} URLs of a \
+             kind",
+            Member::LONGEST_TEXT,
+            Member::MOST_URLS
+        ),
+        Refusal::PeerUrlExists => {
+            "its --initial-advertise-peer-urls belong to another member: give it its own".to_owned()
+        }
+        refusal => format!("the cluster has changed meanwhile ({refusal:?}): start it again"),
+    };
+    OpenError::Entry(format!("this replica cannot join: {why}"))
 }
 
 /// Whether the journal knows a writer who is not we.

@@ -98,16 +98,14 @@ impl Writer {
             self.fetch();
             return;
         }
-        match decode(slot, body) {
+        match decode(slot, body, self.shared.options.level) {
             Ok(entry) => {
                 self.learnt = self.shared.clock.monotonic();
                 self.next_slot = slot.next();
                 self.apply(slot, &entry, body, None);
                 self.maintain();
             }
-            Err(error) => self.stop_for(format!(
-                "{error}; if it was written by a newer version, start that one here"
-            )),
+            Err(error) => self.stop_for(error.to_string()),
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::barrier::Barrier;
 use super::digests::Digests;
 use super::follow::Told;
+use super::levels::Levels;
 use super::mail::{Mail, Question, WAITING};
 use super::{Order, Replicas};
 use crate::fault::Fault;
@@ -155,6 +156,7 @@ pub(crate) struct Replica {
     pub(crate) yielding: bool,
     pub(crate) pulses: u32,
     pub(crate) digests: Digests,
+    pub(crate) levels: Levels,
     pub(crate) fetching: bool,
     pub(crate) fetched: Duration,
     /// Readers wait for this.
@@ -199,6 +201,7 @@ impl Replica {
             yielding: false,
             pulses: 0,
             digests: Digests::default(),
+            levels: Levels::default(),
             fetching: false,
             fetched: now,
             wanted: Position::default(),

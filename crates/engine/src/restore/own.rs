@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use journal::{FileJournal, FileOptions};
-use state::State;
+use state::{Level, State};
 
 use super::Unusable;
 use crate::{archive, recover};
@@ -36,7 +36,8 @@ pub fn is_directory_of_ours(dir: &Path) -> bool {
 pub async fn directory(dir: &Path) -> Result<State, Unusable> {
     let opened = FileJournal::open(dir, FileOptions::default());
     let (journal, _) = opened.map_err(|error| Unusable(error.to_string()))?;
-    let recovered = recover::recover(&journal, Some(&dir.join(CHECKPOINTS)), None).await?;
+    let recovered =
+        recover::recover(&journal, Some(&dir.join(CHECKPOINTS)), None, Level::NEWEST).await?;
     let mut state = recovered.state;
     state.begin_anew();
     Ok(state)

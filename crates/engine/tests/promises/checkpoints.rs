@@ -152,6 +152,33 @@ async fn a_damaged_checkpoint_is_refused_with_file_and_offset() {
     node.stop().await;
 }
 
+/// Neither the file's own format nor the image's: left alone, and nobody is sent to a backup.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_of_a_newer_version_is_refused_and_left_alone() {
+    let (dir, journal, file) = checkpointed().await;
+    let whole = std::fs::read(&file).unwrap();
+    let mut of_file = whole.clone();
+    of_file[7] = b'2';
+    let (mut of_image, length) =
+        (whole.clone(), u32::from_le_bytes(whole[8..12].try_into().unwrap()));
+    let block = &mut of_image[16..16 + length as usize];
+    assert_eq!(block[9..17], *b"MERIDIAN");
+    block[17] = 9;
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&block[..5]), &block[9..]);
+    block[5..9].copy_from_slice(&sum.to_le_bytes());
+    let sum = crc32c::crc32c(block);
+    of_image[12..16].copy_from_slice(&sum.to_le_bytes());
+    for (newer, words) in [(of_file, "its format at byte 7 is 2"), (of_image, "image format 9")] {
+        std::fs::write(&file, &newer).unwrap();
+        let shared: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&journal);
+        let opened = Node::try_start(shared, Some(dir.path().into()), often()).await;
+        let Err(OpenError::Checkpoint(text)) = opened.map(|_| ()) else { panic!("{words}") };
+        assert!(text.contains(words) && text.contains("start the version"), "{text}");
+        assert!(text.contains("newer version") && !text.contains("backup"), "{text}");
+        assert_eq!(std::fs::read(&file).unwrap(), newer, "{words}");
+    }
+}
+
 async fn refused(dir: &tempfile::TempDir, journal: &Arc<MemoryJournal>, name: &str, what: &str) {
     let shared: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(journal);
     let before = journal.tail().await.unwrap();

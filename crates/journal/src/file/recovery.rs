@@ -13,7 +13,7 @@ use super::disk::{Disk, DiskFile};
 use super::frame::{Found, Head, Kind, Window, seed};
 use super::layout::{Layout, damaged};
 use super::recent::Recent;
-use super::segment::{self, HEADER, Header, Segment};
+use super::segment::{self, HEADER, Header, Segment, Unread};
 use super::spare;
 use crate::{JournalError, Slot, Successor};
 
@@ -129,7 +129,7 @@ impl Walk {
         let size = file.size().map_err(|error| failed("opening", &path, &error))?;
         let mut page = vec![0; HEADER as usize];
         let read = file.read_at(0, &mut page).map_err(|error| failed("reading", &path, &error))?;
-        let header = Header::decode(&page[..read]).map_err(|what| damaged(&path, 0, &what))?;
+        let header = Header::decode(&page[..read]).map_err(|why| unread(&path, &why))?;
         if header.first != first {
             let what = format!("the header says slot {}, the name says {first}", header.first);
             return Err(damaged(&path, 32, &what));
@@ -304,4 +304,16 @@ fn at(segment: &Segment, offset: u64, error: &io::Error) -> JournalError {
 
 fn failed(doing: &str, path: &Path, error: &io::Error) -> JournalError {
     JournalError::Unavailable(format!("{doing} {}: {error}", path.display()))
+}
+
+/// What a newer version wrote is not damaged, and nothing is to be brought back.
+fn unread(path: &Path, why: &Unread) -> JournalError {
+    match why {
+        Unread::Damaged(what) => damaged(path, 0, what),
+        Unread::Newer { found, understood } => JournalError::Occupied(format!(
+            "{} was written by a newer version (its format is {found}, ours {understood}). Nothing was \
+             changed. Start the version that wrote it, or a later one",
+            path.display()
+        )),
+    }
 }

@@ -26,6 +26,19 @@ pub(crate) struct Header {
     pub(crate) size: u64,
 }
 
+/// Why a header could not be read.
+pub(crate) enum Unread {
+    /// Nobody wrote this.
+    Damaged(&'static str),
+    /// Sound, but of a version that knows more.
+    Newer {
+        /// Its version.
+        found: u32,
+        /// Ours.
+        understood: u32,
+    },
+}
+
 impl Header {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut page = vec![0; HEADER as usize];
@@ -40,18 +53,21 @@ impl Header {
     }
 
     /// Reads a header page, or says what is wrong with it.
-    pub(crate) fn decode(page: &[u8]) -> Result<Self, String> {
+    pub(crate) fn decode(page: &[u8]) -> Result<Self, Unread> {
         if page.len() < HEADER as usize || &page[..8] != MAGIC {
-            return Err("this is not the header of a journal file".into());
+            return Err(Unread::Damaged("this is not the header of a journal file"));
         }
         let mut unsigned = page[..HEADER as usize].to_vec();
         unsigned[12..16].fill(0);
         if crc32c::crc32c(&unsigned) != u32_at(page, 12) {
-            return Err("the checksum of the header does not hold".into());
+            return Err(Unread::Damaged("the checksum of the header does not hold"));
         }
         let version = u32_at(page, 8);
-        if version != VERSION {
-            return Err(format!("format version {version}; this release reads {VERSION}"));
+        if version > VERSION {
+            return Err(Unread::Newer { found: version, understood: VERSION });
+        }
+        if version < VERSION {
+            return Err(Unread::Damaged("a format version that never was"));
         }
         let log = u128::from(u64_at(page, 16)) | u128::from(u64_at(page, 24)) << 64;
         Ok(Self { log, first: Slot(u64_at(page, 32)), size: u64_at(page, 40) })

@@ -111,6 +111,25 @@ fn a_file_cut_short_is_refused() {
     }
 }
 
+#[test]
+fn a_file_of_a_newer_version_is_refused_and_not_called_damaged() {
+    let (_, closed, _) = logs(26);
+    for (name, contents) in &closed {
+        let mut newer = contents.clone();
+        newer[8..16].copy_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0]);
+        let sum = crc32c::crc32c(&newer[..4096]);
+        newer[12..16].copy_from_slice(&sum.to_le_bytes());
+        let mut files = closed.clone();
+        files.insert(name.clone(), newer);
+        let (disk, opened) = open_files(files.clone());
+        let error = opened.map(|_| ()).expect_err("it is newer").to_string();
+        let file = name.file_name().expect("name").to_str().expect("text");
+        assert!(error.contains(file) && error.contains("newer version"), "{error}");
+        assert!(error.contains("its format is 2, ours 1") && !error.contains("damaged"), "{error}");
+        assert!(disk.files() == files, "a refused log was changed");
+    }
+}
+
 fn refused(files: Files, name: &Path, what: &str) {
     match open_files(files.clone()) {
         (disk, Err(JournalError::Damaged(said))) => {

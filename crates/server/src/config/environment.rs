@@ -6,13 +6,14 @@ use super::flags::Flags;
 use super::notice::Notice;
 use super::table;
 
-/// The variable for our own flag, which etcd's prefix does not cover.
-const JOURNAL: &str = "MERIDIAN_JOURNAL";
+/// Our own flags, whose variables etcd's prefix does not cover.
+const OURS: [(&str, &str); 2] =
+    [("journal", "MERIDIAN_JOURNAL"), ("hold-level", "MERIDIAN_HOLD_LEVEL")];
 
 /// The environment variable of a flag.
 pub(crate) fn variable(flag: &str) -> String {
-    if flag == "journal" {
-        return JOURNAL.to_owned();
+    if let Some((_, variable)) = OURS.iter().find(|(ours, _)| *ours == flag) {
+        return (*variable).to_owned();
     }
     format!("ETCD_{}", flag.to_ascii_uppercase().replace('-', "_"))
 }

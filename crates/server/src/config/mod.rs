@@ -34,6 +34,8 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use state::Level;
+
 pub use auth::{AuthToken, JwtOptions, SignMethod};
 pub use compaction::AutoCompaction;
 pub(crate) use duration::go_duration;
@@ -106,6 +108,8 @@ pub struct Config {
     pub initial_cluster_token: String,
     /// How often replicas hold their states against one another.
     pub digest_every: Duration,
+    /// What this replica says it can apply: less than it could, to hold the others back.
+    pub level: Level,
     /// How long nothing is heard of a writer until another one is made.
     pub election_timeout: Duration,
     /// Size of the data at which writes are refused; `None` is no limit.

@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use state::Level;
+
 use super::auth::{self, AuthToken};
 use super::compaction::AutoCompaction;
 use super::flags::Flags;
@@ -90,6 +92,7 @@ fn build(
         founders: member.founders,
         initial_cluster_token: member.token,
         digest_every: digest_every(flags),
+        level: level(flags)?,
         election_timeout: Duration::from_millis(flags.uint("election-timeout")),
         quota_backend_bytes: quota(flags),
         max_request_bytes: ByteSize(flags.uint("max-request-bytes")),
@@ -240,6 +243,20 @@ fn progress_interval(flags: &Flags) -> Duration {
 fn digest_every(flags: &Flags) -> Duration {
     let asked = flags.positive("corrupt-check-time").or(flags.positive("compact-hash-check-time"));
     asked.map_or(DEFAULT_DIGEST_EVERY, |every| every.max(SHORTEST_DIGEST_EVERY))
+}
+
+/// What this program can apply, or less if it is to be held there.
+fn level(flags: &Flags) -> Result<Level, String> {
+    let (held, newest) = (flags.uint("hold-level"), Level::NEWEST);
+    match u32::try_from(held).map(Level) {
+        Ok(Level(0)) => Ok(newest),
+        Ok(level) if level <= newest => Ok(level),
+        _ => Err(format!(
+            "--hold-level {held} is no level of this program, which knows {} to {newest}: to hold the \
+             cluster below what a newer program brings, give it to that one",
+            Level::FIRST
+        )),
+    }
 }
 
 fn auto_compaction(flags: &Flags) -> Result<AutoCompaction, String> {

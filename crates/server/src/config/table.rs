@@ -86,6 +86,12 @@ const MERIDIAN: &[Flag] = &[
         "file",
         "Where the journal is kept: 'file' in --data-dir, postgres://USER@HOST/DATABASE in PostgreSQL.",
     ),
+    used(
+        "hold-level",
+        Uint,
+        "0",
+        "Keep all replicas at this level, so that older programs can take their places again; 0 holds nothing.",
+    ),
     used(CONFIG_FILE, Text, "", "Read all settings from this file, and no others."),
     used("version", Bool, "false", "Print the version and exit."),
 ];

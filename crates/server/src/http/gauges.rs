@@ -210,6 +210,13 @@ fn replicas(services: &Services, status: &Status, out: &mut Exposition) {
     }
     let help = "The epoch of the current writer: it grows by one with each change of writer.";
     out.single("meridian_epoch", Gauge, help, status.epoch.0);
+    let help = "The level up to which the journal may hold entries.";
+    out.single("meridian_level", Gauge, help, status.cluster.level().0);
+    let help = "The lowest level that a member can apply: the cluster's rises to it.";
+    let lowest = status.cluster.lowest().map_or(0, |(_, lowest)| lowest.level.0);
+    out.single("meridian_level_lowest_member", Gauge, help, lowest);
+    let help = "What this replica says it can apply.";
+    out.single("meridian_level_own", Gauge, help, services.engine.level().0);
     let help = "How many members the cluster has.";
     out.single("meridian_members", Gauge, help, status.cluster.members().len());
     journal.expose(out);

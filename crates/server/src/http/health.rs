@@ -108,6 +108,14 @@ pub(super) async fn run(services: &Services, checks: Checks, query: &Query<'_>) 
     response
 }
 
+/// Up to which level the journal may hold entries, and who keeps it from rising.
+fn level(services: &Services, status: &engine::Status) -> String {
+    let (now, own) = (status.cluster.level(), services.engine.level());
+    let held = engine::replicas::held_back(&status.cluster, state::Level::NEWEST);
+    let held = held.map_or_else(String::new, |by| format!(", held back by {by}"));
+    format!("{now}; this replica goes up to {own}{held}")
+}
+
 /// Of replicas: what the journal promises, and who writes. No check: a replica that knows no writer serves
 /// reads, and makes one.
 fn shared(services: &Services) -> String {
@@ -117,7 +125,8 @@ fn shared(services: &Services) -> String {
         0 => "unknown".to_owned(),
         writer => format!("{writer:x} since epoch {}, {:?} here", status.epoch, status.role),
     };
-    format!("[i]journal: {}\n[i]writer: {writer}\n", journal.guarantee())
+    let level = level(services, &status);
+    format!("[i]journal: {}\n[i]writer: {writer}\n[i]level: {level}\n", journal.guarantee())
 }
 
 /// What cannot be left out, since there is no such check, changes nothing.

@@ -99,6 +99,9 @@ pub fn of_command(command: &Command) -> String {
         Command::LeaseRenew { ids } => {
             put_text(&mut out, format_args!("lease_renew:<count:{}>", ids.len()));
         }
+        Command::LevelRaise { level } => {
+            put_text(&mut out, format_args!("level_raise:<level:{level}>"));
+        }
         Command::DigestDue => put_text(&mut out, format_args!("digest_due:<>")),
         Command::DigestIs { position, digest } => {
             put_text(&mut out, format_args!("digest:<position:{position} digest:{digest}>"));

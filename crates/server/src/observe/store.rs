@@ -286,6 +286,7 @@ impl StoreMetrics {
                 | Command::MemberRemove { .. }
                 | Command::MemberPromote { .. }
                 | Command::MemberPublish { .. }
+                | Command::LevelRaise { .. }
                 | Command::MemberUpdate { .. }
                 | Command::LeaseRenew { .. }
                 | Command::DigestDue

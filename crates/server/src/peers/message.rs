@@ -156,7 +156,7 @@ fn kind(fault: Fault) -> Kind {
         Fault::TooManyRequests => Kind::TooManyRequests(pb::Nothing {}),
         Fault::Timeout => Kind::Timeout(pb::Nothing {}),
         Fault::NoSpace => Kind::NoSpace(pb::Nothing {}),
-        Fault::Unavailable(why) => Kind::Unavailable(why),
+        Fault::HeldBack(why) | Fault::Unavailable(why) => Kind::Unavailable(why),
     }
 }
 

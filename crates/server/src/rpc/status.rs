@@ -124,6 +124,12 @@ impl From<Refusal> for Status {
             Refusal::VersionTooOld => {
                 (FailedPrecondition, "meridian: the cluster is of a newer version than the member")
             }
+            Refusal::LevelTooLow => {
+                (FailedPrecondition, "meridian: the cluster is of a higher level than the member")
+            }
+            Refusal::LevelHeldBack => {
+                (FailedPrecondition, "meridian: a member holds the cluster's level back")
+            }
             Refusal::Corrupt => (DataLoss, "etcdserver: corrupt cluster"),
             refused => return auth(refused),
         };
@@ -185,6 +191,8 @@ fn auth(refusal: Refusal) -> Status {
         | Refusal::TooManyMembers
         | Refusal::MemberTooLarge
         | Refusal::VersionTooOld
+        | Refusal::LevelTooLow
+        | Refusal::LevelHeldBack
         | Refusal::DowngradeInProgress
         | Refusal::NoDowngrade
         | Refusal::LeaseNotFound
@@ -204,6 +212,7 @@ impl From<Fault> for Status {
             Fault::TooManyRequests => Self::fixed(Code::Unknown, "etcdserver: too many requests"),
             Fault::Timeout => Self::fixed(Code::Unavailable, "etcdserver: request timed out"),
             Fault::NoSpace => Refusal::NoSpace.into(),
+            Fault::HeldBack(why) => Self::new(Code::FailedPrecondition, format!("meridian: {why}")),
             Fault::Unavailable(why) => {
                 Self::new(Code::Unavailable, format!("etcdserver: no leader ({why})"))
             }

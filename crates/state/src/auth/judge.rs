@@ -119,6 +119,7 @@ impl Auth {
             // Replicas are no clients, and a command stands in no two names.
             Command::Claim { .. }
             | Command::MemberPublish { .. }
+            | Command::LevelRaise { .. }
             | Command::LeaseRenew { .. }
             | Command::DigestDue
             | Command::DigestIs { .. } => Ok(()),

@@ -5,9 +5,14 @@ use bytes::{BufMut, Bytes};
 use super::{Cluster, ClusterVersion, Member};
 use crate::codec::{DecodeError, Reader, put_string, put_unsigned};
 use crate::ids::MemberId;
+use crate::level::Level;
 
 /// Longer version numbers are no versions.
 const LARGEST_VERSION: u64 = i64::MAX as u64;
+/// A member's level stands above the minor number of its version: programs of the first level, which know no
+/// levels, keep it there.
+const LEVEL_SHIFT: u32 = 16;
+const MINOR: u64 = (1 << LEVEL_SHIFT) - 1;
 
 impl Cluster {
     pub(crate) fn encode(&self, out: &mut impl BufMut) {
@@ -29,6 +34,10 @@ impl Cluster {
         self.removed.iter().for_each(|member| put_unsigned(out, member.0));
         put_unsigned(out, self.writer.0);
         put_version_or_none(out, self.version);
+        // As the members were: what is not above the first level stays what that could read.
+        if self.level > Level::FIRST {
+            put_unsigned(out, u64::from(self.level.0));
+        }
     }
 
     /// Reads to the end of what there is.
@@ -66,6 +75,9 @@ impl Cluster {
         }
         self.writer = MemberId(reader.unsigned()?);
         self.version = version_or_none(reader)?;
+        if reader.remaining() > 0 {
+            self.level = level(reader)?;
+        }
         Ok(())
     }
 }
@@ -77,14 +89,20 @@ impl Member {
         put_unsigned(out, self.client_urls.len() as u64);
         self.client_urls.iter().for_each(|url| put_string(out, url.as_bytes()));
         out.put_u8(u8::from(self.learner));
-        put_version_or_none(out, self.version);
+        out.put_u8(u8::from(self.version.is_some()));
+        if let Some(version) = self.version {
+            put_spoken(out, version, self.level);
+        }
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let name = text(reader)?;
         let client_urls = texts(reader)?;
-        let (learner, version) = (reader.flag()?, version_or_none(reader)?);
-        Ok(Self { name, client_urls, learner, version, ..Self::default() })
+        let learner = reader.flag()?;
+        let spoken = if reader.flag()? { Some(spoken(reader)?) } else { None };
+        let (version, level) = spoken.unzip();
+        let level = level.unwrap_or_default();
+        Ok(Self { name, client_urls, learner, version, level, ..Self::default() })
     }
 }
 
@@ -118,14 +136,42 @@ pub(crate) fn text(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
     }
 }
 
+/// What a member speaks and can apply.
+pub(crate) fn put_spoken(out: &mut impl BufMut, version: ClusterVersion, level: Level) {
+    assert!(version.minor <= MINOR && level >= Level::FIRST, "a version and a level of ours");
+    let minor = version.minor | u64::from(level.0 - Level::FIRST.0) << LEVEL_SHIFT;
+    put_version(out, ClusterVersion { minor, ..version });
+}
+
+/// See [`put_spoken`].
+pub(crate) fn spoken(reader: &mut Reader<'_>) -> Result<(ClusterVersion, Level), DecodeError> {
+    let version = version(reader)?;
+    let above = u32::try_from(version.minor >> LEVEL_SHIFT).ok();
+    let Some(level) = above.and_then(|above| above.checked_add(Level::FIRST.0)) else {
+        return reader.damaged("a level out of range");
+    };
+    Ok((ClusterVersion { minor: version.minor & MINOR, ..version }, Level(level)))
+}
+
+/// A level that the journal may hold, if this program can apply it.
+pub(crate) fn level(reader: &mut Reader<'_>) -> Result<Level, DecodeError> {
+    let offset = reader.offset();
+    let (found, understood) = (reader.unsigned()?, u64::from(Level::NEWEST.0));
+    match u32::try_from(found) {
+        Ok(level) if found <= understood && level > Level::FIRST.0 => Ok(Level(level)),
+        Ok(_) if found <= understood => reader.damaged("a level that is never said"),
+        _ => Err(DecodeError::Newer { what: "level", found, understood, offset }),
+    }
+}
+
 /// A version's two numbers.
-pub(crate) fn put_version(out: &mut impl BufMut, version: ClusterVersion) {
+fn put_version(out: &mut impl BufMut, version: ClusterVersion) {
     put_unsigned(out, version.major);
     put_unsigned(out, version.minor);
 }
 
 /// See [`put_version`].
-pub(crate) fn version(reader: &mut Reader<'_>) -> Result<ClusterVersion, DecodeError> {
+fn version(reader: &mut Reader<'_>) -> Result<ClusterVersion, DecodeError> {
     let (major, minor) = (reader.unsigned()?, reader.unsigned()?);
     if major.max(minor) > LARGEST_VERSION {
         return reader.damaged("a version out of range");

@@ -4,6 +4,7 @@
 use super::{Cluster, ClusterVersion, Member};
 use crate::command::Command;
 use crate::ids::MemberId;
+use crate::level::Level;
 use crate::outcome::{Refusal, Reply};
 
 impl Cluster {
@@ -22,13 +23,17 @@ impl Cluster {
                 self.promote(*member)?;
                 Reply::MemberPromote
             }
-            Command::MemberPublish { member, name, client_urls, version } => {
-                self.publish(*member, name, client_urls, *version)?;
+            Command::MemberPublish { member, name, client_urls, version, level } => {
+                self.publish(*member, name, client_urls, (*version, *level))?;
                 Reply::MemberPublish
             }
             Command::MemberUpdate { member, peer_urls } => {
                 self.update(*member, peer_urls)?;
                 Reply::MemberUpdate
+            }
+            Command::LevelRaise { level } => {
+                self.raise_level(*level)?;
+                Reply::LevelRaise
             }
             Command::Downgrade { to } => {
                 self.downgrade_to(*to)?;
@@ -105,12 +110,15 @@ impl Cluster {
         member: MemberId,
         name: &str,
         client_urls: &[String],
-        version: ClusterVersion,
+        (version, level): (ClusterVersion, Level),
     ) -> Result<(), Refusal> {
-        let oldest = self.version;
+        let (oldest, lowest) = (self.version, self.level);
         let found = self.members.get_mut(&member).ok_or(Refusal::MemberNotFound)?;
         if Some(version) < oldest {
             return Err(Refusal::VersionTooOld);
+        }
+        if level < lowest {
+            return Err(Refusal::LevelTooLow);
         }
         fits(client_urls)?;
         if name.len() > Member::LONGEST_TEXT {
@@ -119,6 +127,7 @@ impl Cluster {
         found.name = name.to_owned();
         found.client_urls = client_urls.to_vec();
         found.version = Some(version);
+        found.level = level;
         self.raise_version();
         Ok(())
     }
@@ -137,6 +146,16 @@ impl Cluster {
         fits(peer_urls)?;
         let found = self.members.get_mut(&member).ok_or(Refusal::MemberNotFound)?;
         found.peer_urls = peer_urls.to_vec();
+        Ok(())
+    }
+
+    /// Goes up, if all members can; never down.
+    fn raise_level(&mut self, level: Level) -> Result<(), Refusal> {
+        let common = self.lowest().map(|(_, member)| member.level);
+        if common.is_none_or(|common| level > common) {
+            return Err(Refusal::LevelHeldBack);
+        }
+        self.level = self.level.max(level);
         Ok(())
     }
 

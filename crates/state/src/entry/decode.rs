@@ -70,8 +70,8 @@ fn tagged(reader: &mut Reader<'_>, tag: u8, at: usize) -> Result<Command, Decode
         tag::MEMBER_PROMOTE => Command::MemberPromote { member: MemberId(reader.unsigned()?) },
         tag::MEMBER_PUBLISH => {
             let (member, client_urls) = cluster::member(reader)?;
-            let (name, version) = (cluster::text(reader)?, cluster::version(reader)?);
-            Command::MemberPublish { member, name, client_urls, version }
+            let (name, (version, level)) = (cluster::text(reader)?, cluster::spoken(reader)?);
+            Command::MemberPublish { member, name, client_urls, version, level }
         }
         tag::LEASE_RENEW => {
             Command::LeaseRenew { ids: list(reader, |reader| Ok(LeaseId(reader.signed()?)))? }
@@ -81,6 +81,7 @@ fn tagged(reader: &mut Reader<'_>, tag: u8, at: usize) -> Result<Command, Decode
             position: Position(reader.unsigned()?),
             digest: Digest { keys: reader.fixed32()?, rest: reader.fixed32()? },
         },
+        tag::LEVEL_RAISE => Command::LevelRaise { level: cluster::level(reader)? },
         found => return Err(unknown(found, at)),
     })
 }

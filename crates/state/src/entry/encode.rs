@@ -66,6 +66,7 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
         | Command::MemberPromote { .. }
         | Command::MemberPublish { .. }
         | Command::MemberUpdate { .. }
+        | Command::LevelRaise { .. }
         | Command::Downgrade { .. } => of_cluster(out, command),
     }
 }
@@ -90,11 +91,15 @@ fn of_cluster(out: &mut BytesMut, command: &Command) {
             out.put_u8(tag::MEMBER_PROMOTE);
             put_unsigned(out, member.0);
         }
-        Command::MemberPublish { member, name, client_urls, version } => {
+        Command::MemberPublish { member, name, client_urls, version, level } => {
             out.put_u8(tag::MEMBER_PUBLISH);
             cluster::put_member(out, *member, client_urls);
             put_string(out, name.as_bytes());
-            cluster::put_version(out, *version);
+            cluster::put_spoken(out, *version, *level);
+        }
+        Command::LevelRaise { level } => {
+            out.put_u8(tag::LEVEL_RAISE);
+            put_unsigned(out, u64::from(level.0));
         }
         Command::Downgrade { to } => {
             out.put_u8(tag::DOWNGRADE);

@@ -1,6 +1,6 @@
 //! Members, as simply as they can be kept: in a list, in the order in which they came.
 
-use state::{Command, Member, MemberId, Refusal, Reply};
+use state::{Command, Level, Member, MemberId, Refusal, Reply};
 
 use super::Naive;
 
@@ -42,20 +42,31 @@ impl Naive {
                 found.learner = false;
                 Reply::MemberPromote
             }
-            Command::MemberPublish { member, name, client_urls, version } => {
-                let at_least = self.version;
+            Command::MemberPublish { member, name, client_urls, version, level } => {
+                let (at_least, raised) = (self.version, self.raised);
                 let found = self.member_mut(*member)?;
                 if at_least.is_some_and(|at_least| *version < at_least) {
                     return Err(Refusal::VersionTooOld);
                 }
+                if raised && *level < Level(2) {
+                    return Err(Refusal::LevelTooLow);
+                }
                 found.name.clone_from(name);
                 found.client_urls.clone_from(client_urls);
                 found.version = Some(*version);
+                found.level = *level;
                 Reply::MemberPublish
             }
             Command::MemberUpdate { member, peer_urls } => {
                 self.update(*member, peer_urls)?;
                 Reply::MemberUpdate
+            }
+            Command::LevelRaise { level: Level(2) } => {
+                if self.members.is_empty() || self.members.iter().any(|(_, m)| m.level < Level(2)) {
+                    return Err(Refusal::LevelHeldBack);
+                }
+                self.raised = true;
+                Reply::LevelRaise
             }
             Command::Downgrade { to } => {
                 match (self.downgrade, to) {

@@ -34,6 +34,8 @@ pub(crate) struct Naive {
     pub(crate) peer_urls: BTreeMap<MemberId, Vec<String>>,
     pub(crate) downgrade: Option<ClusterVersion>,
     pub(crate) members: Vec<(MemberId, Member)>,
+    /// Whether the second level, which is the newest, was gone up to.
+    pub(crate) raised: bool,
     pub(crate) removed: Vec<MemberId>,
     pub(crate) writer: Option<MemberId>,
     pub(crate) version: Option<ClusterVersion>,
@@ -55,6 +57,7 @@ impl Default for Naive {
             peer_urls: BTreeMap::new(),
             downgrade: None,
             members: Vec::new(),
+            raised: false,
             removed: Vec::new(),
             writer: None,
             version: None,
@@ -198,6 +201,7 @@ fn touches_keys_or_leases(command: &Command) -> bool {
         | Command::MemberRemove { .. }
         | Command::MemberPromote { .. }
         | Command::MemberPublish { .. }
+        | Command::LevelRaise { .. }
         | Command::MemberUpdate { .. }
         | Command::LeaseRenew { .. }
         | Command::DigestDue

@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use state::{
     AlarmAction, AlarmType, AuthChange, AuthRevision, ClusterVersion, Command, Compare,
-    CompareResult, CompareTarget, DeleteRange, Digest, Epoch, Identity, KeyRange, LeaseId,
+    CompareResult, CompareTarget, DeleteRange, Digest, Epoch, Identity, KeyRange, LeaseId, Level,
     MemberId, Op, PasswordHash, Permission, PermissionType, Position, Put, RangeQuery, Revision,
     Sort, SortOrder, SortTarget, TokenDigest, Txn,
 };
@@ -39,18 +39,19 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
 /// Few members at few URLs, so that they are often in each other's way; and downgrades.
 pub(crate) fn members() -> impl Strategy<Value = Command> {
     let urls = || vec("[ab:é]{0,2}", 0..3);
-    let publish = (member(), "[a-zé]{0,3}", urls(), version());
+    let publish = (member(), "[a-zé]{0,3}", urls(), version(), 1u32..4);
     prop_oneof![
         3 => (member(), urls(), prop::bool::weighted(0.3)).prop_map(|(member, peer_urls, learner)| {
             Command::MemberAdd { member, peer_urls, learner }
         }),
         1 => member().prop_map(|member| Command::MemberRemove { member }),
         1 => member().prop_map(|member| Command::MemberPromote { member }),
-        3 => publish.prop_map(|(member, name, client_urls, version)| {
-            Command::MemberPublish { member, name, client_urls, version }
+        3 => publish.prop_map(|(member, name, client_urls, version, level)| {
+            Command::MemberPublish { member, name, client_urls, version, level: Level(level) }
         }),
         1 => (member(), urls())
             .prop_map(|(member, peer_urls)| Command::MemberUpdate { member, peer_urls }),
+        1 => Just(Command::LevelRaise { level: Level(2) }),
         1 => option::of(version()).prop_map(|to| Command::Downgrade { to }),
     ]
 }

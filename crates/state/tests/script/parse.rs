@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use state::{
     AlarmAction, AlarmType, ClusterVersion, Command, Compare, CompareResult, CompareTarget,
-    DeleteRange, Digest, Epoch, KeyRange, LeaseId, MemberId, Op, Position, Put, RangeQuery,
+    DeleteRange, Digest, Epoch, KeyRange, LeaseId, Level, MemberId, Op, Position, Put, RangeQuery,
     Revision, Sort, SortOrder, SortTarget, Txn,
 };
 
@@ -66,14 +66,20 @@ fn of_members(verb: &str, words: &mut Words<'_>) -> Option<Command> {
         "publish" => {
             let (member, name) = (member(words), words.text());
             let version = version(words).unwrap_or_else(|| words.fail("a version such as 3.6"));
-            Command::MemberPublish { member, name, client_urls: urls(words), version }
+            let level = words.setting_number("level").map_or(Level::FIRST, level);
+            Command::MemberPublish { member, name, client_urls: urls(words), version, level }
         }
+        "raise" => Command::LevelRaise { level: level(words.number()) },
         _ => return None,
     })
 }
 
 fn member(words: &mut Words<'_>) -> MemberId {
     MemberId(words.number().unsigned_abs())
+}
+
+fn level(number: i64) -> Level {
+    Level(u32::try_from(number).expect("a level"))
 }
 
 fn urls(words: &mut Words<'_>) -> Vec<String> {

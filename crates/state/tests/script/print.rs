@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use state::{
-    Alarm, AlarmType, Cluster, ClusterVersion, KeyValue, KvRef, Member, MemberId, OpReply, Outcome,
-    Reply, TxnReply,
+    Alarm, AlarmType, Cluster, ClusterVersion, KeyValue, KvRef, Level, Member, MemberId, OpReply,
+    Outcome, Reply, TxnReply,
 };
 
 pub(crate) fn outcome(outcome: &Outcome) -> String {
@@ -33,6 +33,7 @@ fn reply(out: &mut String, reply: &Reply) {
         Reply::MemberRemove => out.push_str("removed"),
         Reply::MemberPromote => out.push_str("promoted"),
         Reply::MemberPublish => out.push_str("published"),
+        Reply::LevelRaise => out.push_str("raised"),
         Reply::MemberUpdate => out.push_str("updated"),
         Reply::LeaseRenew(ttls) => out.push_str(&format!("renewed {ttls:?}")),
         Reply::Digest => out.push_str("digest"),
@@ -123,6 +124,7 @@ pub(crate) fn cluster(cluster: &Cluster) -> String {
     }
     if !cluster.members().is_empty() {
         out.push_str(&line(0, &format!("version {}", version(cluster.version()))));
+        out.push_str(&level(cluster.level()));
     }
     for (id, member) in cluster.members() {
         out.push_str(&line(0, &self::member(*id, member)));
@@ -136,6 +138,11 @@ pub(crate) fn cluster(cluster: &Cluster) -> String {
     out
 }
 
+/// Nothing for the first, which was all there was.
+fn level(level: Level) -> String {
+    if level > Level::FIRST { format!(" level {level}") } else { String::new() }
+}
+
 fn version(version: Option<ClusterVersion>) -> String {
     version.map_or_else(|| "unknown".to_owned(), |version| version.to_string())
 }
@@ -144,7 +151,8 @@ fn member(id: MemberId, member: &Member) -> String {
     let (name, peers) = (bytes(member.name.as_bytes()), member.peer_urls.join(" "));
     let (clients, learner) =
         (member.client_urls.join(" "), if member.learner { " learner" } else { "" });
-    format!("{id}: {name} {} peers: {peers} clients: {clients}{learner}", version(member.version))
+    let (version, level) = (version(member.version), level(member.level));
+    format!("{id}: {name} {version}{level} peers: {peers} clients: {clients}{learner}")
 }
 
 pub(crate) fn bytes(bytes: &[u8]) -> String {

@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use journal::{Journal, MemoryObjects};
 use parking_lot::Mutex;
-use state::{ClusterVersion, Digest, MemberId, Position, Timestamp};
+use state::{ClusterVersion, Digest, Level, MemberId, Position, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -131,6 +131,7 @@ pub(crate) struct Cluster {
     pub(crate) network: Arc<Network>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) options: Options,
+    pub(crate) version: ClusterVersion,
     pub(crate) founders: u64,
     pub(crate) objects: MemoryObjects,
     /// Where each keeps its checkpoints, if any.
@@ -141,17 +142,37 @@ impl Cluster {
     pub(crate) fn new(journal: Arc<dyn Journal>) -> Self {
         let (network, options) = (Arc::default(), Options::default());
         let objects = MemoryObjects::default();
-        Self { network, journal, options, founders: 3, objects, folder: None }
+        let version = ClusterVersion { major: 3, minor: 7 };
+        Self { network, journal, options, version, founders: 3, objects, folder: None }
     }
 
     pub(crate) async fn try_start(&self, n: u64) -> Result<Replica, OpenError> {
         self.try_start_on(Arc::clone(&self.journal), n).await
     }
 
+    /// As a program of this level, or one that is held there.
+    pub(crate) async fn try_start_at(&self, n: u64, level: Level) -> Result<Replica, OpenError> {
+        let options = Options { level, ..self.options.clone() };
+        self.try_start_with(Arc::clone(&self.journal), n, options).await
+    }
+
+    pub(crate) async fn start_at(&self, n: u64, level: Level) -> Replica {
+        self.try_start_at(n, level).await.expect("starts")
+    }
+
     pub(crate) async fn try_start_on(
         &self,
         journal: Arc<dyn Journal>,
         n: u64,
+    ) -> Result<Replica, OpenError> {
+        self.try_start_with(journal, n, self.options.clone()).await
+    }
+
+    async fn try_start_with(
+        &self,
+        journal: Arc<dyn Journal>,
+        n: u64,
+        options: Options,
     ) -> Result<Replica, OpenError> {
         let url = |n: u64| vec![format!("http://replica{n}:2380")];
         let caller = Caller { me: MemberId(n), network: Arc::clone(&self.network) };
@@ -163,7 +184,7 @@ impl Cluster {
                 name: format!("replica{n}"),
                 peer_urls: url(n),
                 client_urls: vec![format!("http://replica{n}:2379")],
-                version: ClusterVersion { major: 3, minor: 7 },
+                version: self.version,
             },
             founders: (1..=self.founders).map(|n| (MemberId(n), url(n))).collect(),
             digest_every: Duration::from_secs(60),
@@ -176,7 +197,7 @@ impl Cluster {
             member: MemberId(n),
             replicas: Some(replicas),
             observer: Arc::new(()),
-            options: self.options.clone(),
+            options,
         };
         let (engine, tasks) = Engine::open(parts).await?;
         let tasks = tokio::spawn(engine::run(tasks));

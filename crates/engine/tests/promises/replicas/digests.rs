@@ -3,55 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use journal::{Append, Body, Journal, JournalError, MemoryJournal, Nonce, Record, Slot, Successor};
+use bytes::Bytes;
+use journal::MemoryJournal;
 use state::{Alarm, AlarmType, Entry, MemberId};
 
 use super::cluster::{Cluster, agree};
+use super::lying::Lying;
 use crate::support::put;
 
-/// A journal that shows one reader something else than was written: what no engine may do.
-struct Lying(MemoryJournal);
-
-impl Journal for Lying {
-    fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append> {
-        self.0.append(slot, nonce, body)
-    }
-
-    fn read(&self, from: Slot, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
-        let records = self.0.read(from, limit);
-        async move {
-            let mut records = records.await?;
-            for record in &mut records {
-                let mut entry = Entry::decode(&record.body).unwrap();
-                for command in &mut entry.commands {
-                    if *command == put("key", "true") {
-                        *command = put("key", "lies");
-                    }
-                }
-                record.body = entry.encode();
-            }
-            Ok(records)
+fn with_lies(body: &Bytes) -> Bytes {
+    let mut entry = Entry::decode(body).unwrap();
+    for command in &mut entry.commands {
+        if *command == put("key", "true") {
+            *command = put("key", "lies");
         }
-        .boxed()
     }
-
-    fn tail(&self) -> BoxFuture<'_, Result<Slot, JournalError>> {
-        self.0.tail()
-    }
-
-    fn trim(&self, before: Slot) -> BoxFuture<'_, Result<(), JournalError>> {
-        self.0.trim(before)
-    }
-
-    fn seal(&self, successor: Successor) -> BoxFuture<'_, Result<Slot, JournalError>> {
-        self.0.seal(successor)
-    }
-
-    fn successor(&self) -> BoxFuture<'_, Result<Option<Successor>, JournalError>> {
-        self.0.successor()
-    }
+    entry.encode()
 }
 
 #[tokio::test]
@@ -59,7 +26,7 @@ async fn a_replica_whose_state_differs_raises_corrupt_and_ends() {
     let journal = MemoryJournal::default();
     let cluster = Cluster::new(Arc::new(journal.clone()));
     let (first, second) = (cluster.start(1).await, cluster.start(2).await);
-    let third = cluster.try_start_on(Arc::new(Lying(journal)), 3).await.unwrap();
+    let third = cluster.try_start_on(Arc::new(Lying(journal, with_lies)), 3).await.unwrap();
     // What it reads in the journal is not what the others are told.
     cluster.network.cut(MemberId(1), MemberId(3), true);
     second.engine.commit(put("key", "true")).await.unwrap();

@@ -1,9 +1,15 @@
 //! Who belongs to the cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use journal::{MemoryJournal, Objects};
-use state::{Command, MemberId, Refusal};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use journal::{
+    Append, Body, Journal, JournalError, MemoryJournal, Nonce, Objects, Record, Slot, Successor,
+};
+use state::{Command, Level, MemberId, Refusal};
+use tokio::time::timeout;
 
 use super::cluster::{Cluster, agree};
 use crate::support::put;
@@ -83,6 +89,71 @@ async fn who_comes_late_begins_from_a_checkpoint_that_is_shared() {
     agree(&[&first, &second, &third, &fourth]).await;
     let kept = cluster.objects.list().await.unwrap().len();
     assert!((1..=2).contains(&kept), "{kept} are kept");
+}
+
+/// A journal that takes its time, as those over a network do: the writer is always one round trip ahead.
+struct Distant(MemoryJournal);
+
+impl Journal for Distant {
+    fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append> {
+        async move {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            self.0.append(slot, nonce, body).await
+        }
+        .boxed()
+    }
+
+    fn read(&self, from: Slot, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
+        async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.0.read(from, limit).await
+        }
+        .boxed()
+    }
+
+    fn tail(&self) -> BoxFuture<'_, Result<Slot, JournalError>> {
+        self.0.tail()
+    }
+
+    fn trim(&self, before: Slot) -> BoxFuture<'_, Result<(), JournalError>> {
+        self.0.trim(before)
+    }
+
+    fn seal(&self, successor: Successor) -> BoxFuture<'_, Result<Slot, JournalError>> {
+        self.0.seal(successor)
+    }
+
+    fn successor(&self) -> BoxFuture<'_, Result<Option<Successor>, JournalError>> {
+        self.0.successor()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_joins_and_changes_while_the_writer_leaves_no_slot_free() {
+    let mut cluster = Cluster::new(Arc::new(Distant(MemoryJournal::default())));
+    cluster.options.level = Level::FIRST;
+    let [first, second, third] = cluster.three().await;
+    let client = |n: u64, engine: engine::Engine| async move {
+        loop {
+            drop(engine.commit(put(&format!("busy-{n}"), "value")).await);
+        }
+    };
+    let busy = [&first, &second].into_iter().flat_map(|one| (0..4).map(|_| one.engine.clone()));
+    let busy: Vec<_> = (0..).zip(busy).map(|(n, engine)| tokio::spawn(client(n, engine))).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let patience = Duration::from_secs(3);
+    // Without a way to the writer it gets no slot: this is what a line is for.
+    cluster.network.cut(first.member, MemberId(4), true);
+    timeout(patience, cluster.start(4)).await.err().expect("it waits");
+    cluster.network.cut(first.member, MemberId(4), false);
+    let fourth = timeout(patience, cluster.start(4)).await.expect("it joins");
+    // One that says something else of itself than before.
+    third.stop().await;
+    let third = timeout(patience, cluster.start_at(3, Level(2))).await.expect("it publishes");
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+    agree(&[&first, &second, &third, &fourth]).await;
+    let known = first.engine.status().cluster;
+    assert_eq!((known.members().len(), known.members()[&third.member].level), (4, Level(2)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,8 @@
 mod cluster;
 mod digests;
 mod leases;
+mod levels;
+mod lying;
 mod members;
 mod reads;
 mod writers;

@@ -1,5 +1,7 @@
 //! Settings of replicas that share a journal: who founds the cluster, where the others are met, peer TLS.
 
+use state::Level;
+
 use super::{about, config, refused, run, served};
 use crate::config::{
     AllowedClients, Config, Identity, InitialClusterState, JournalPlace, Notice, SelfSigned, Side,
@@ -36,6 +38,19 @@ fn three_replicas_found_a_cluster_with_etcd_s_member_ids() {
     assert_eq!(config.initial_cluster_token, "t");
     assert_eq!(config.election_timeout.as_millis(), 1000);
     assert_eq!(config.listen_peer_urls[0].url.as_str(), "http://localhost:2380");
+}
+
+#[test]
+fn a_cluster_is_held_at_a_level_this_program_knows() {
+    assert_eq!(shared(&[]).0.level, Level::NEWEST);
+    assert_eq!(shared(&["--hold-level=0"]).0.level, Level::NEWEST);
+    assert_eq!(shared(&["--hold-level=1"]).0.level, Level(1));
+    let env = [("MERIDIAN_HOLD_LEVEL", "1")];
+    assert_eq!(served(run(&["--data-dir=/d", JOURNAL], &env, None)).0.level, Level(1));
+    for unknown in ["3", "18446744073709551615"] {
+        let (_, told) = refused(&[&format!("--hold-level={unknown}")]);
+        assert!(told.contains("knows 1 to 2") && told.contains(unknown), "{told}");
+    }
 }
 
 #[test]
