@@ -114,7 +114,7 @@ impl Writer {
                 _ = tick.tick() => self.tick(),
                 _ = pulse.tick(), if self.replica.is_some() => self.pulse(),
                 done = self.archivist.finished() => self.archived(done),
-                Some(settled) = self.in_flight.next() => self.settled(settled),
+                Some(settled) = self.in_flight.next() => self.settled(settled).await,
                 mail = Replica::next(&mut self.replica) => self.receive(mail),
                 () = shared.inbox.filled() => {}
                 () = tokio::task::yield_now(), if more => self.maintain(),
@@ -244,7 +244,7 @@ impl Writer {
         self.offers.push_back(Offer { slot, entry, waiters, load, body, since });
     }
 
-    fn settled(&mut self, settled: Settled) {
+    async fn settled(&mut self, settled: Settled) {
         let Some(offer) = self.offers.pop_front() else { return };
         self.learnt = self.shared.clock.monotonic();
         match settled {
@@ -253,6 +253,10 @@ impl Writer {
                 if self.role == Role::Writer {
                     self.take_requests();
                     self.offer_batches();
+                }
+                if !self.offers.is_empty() {
+                    // A journal may have its connection on this thread: let it go out indeed.
+                    tokio::task::yield_now().await;
                 }
                 self.won(offer);
             }
