@@ -269,6 +269,11 @@ impl Writer {
     /// Our batch is durable: apply, publish, reply.
     fn won(&mut self, mut offer: Offer) {
         let append = self.learnt.saturating_sub(offer.since);
+        let mut teller = Some(self.teller(offer.slot, &offer.body));
+        // If nobody waits at other replicas, they are told after those who wait here.
+        if let Some(teller) = teller.take_if(|_| !offer.entry.origins.is_empty()) {
+            teller.tell();
+        }
         let outcomes = self.apply(offer.slot, &offer.entry, &offer.body, Some(append));
         assert_eq!(outcomes.len(), offer.entry.commands.len());
         if matches!(outcomes.first(), Some(Outcome { result: Ok(Reply::Void), .. })) {
@@ -284,6 +289,9 @@ impl Writer {
                     waiter.answer(Ok(outcome));
                 }
             }
+        }
+        if let Some(teller) = teller {
+            teller.tell();
         }
         self.maintain();
         let is_writer = self.role == Role::Writer;
@@ -302,7 +310,9 @@ impl Writer {
         let (bytes, ours) = (body.len() as u64, append.is_some());
         let epoch = self.state.epoch();
         self.archivist.appended(bytes);
-        self.tell(slot, body);
+        if !ours {
+            self.teller(slot, body).tell();
+        }
         if entry.commands.iter().any(is_compaction) {
             self.hub.before_compaction(Arc::clone(&self.shared.published.borrow()));
             self.compacting = Some(self.learnt);
