@@ -114,7 +114,7 @@ impl Writer {
                 _ = tick.tick() => self.tick(),
                 _ = pulse.tick(), if self.replica.is_some() => self.pulse(),
                 done = self.archivist.finished() => self.archived(done),
-                Some(settled) = self.in_flight.next() => self.settled(settled),
+                Some(settled) = self.in_flight.next() => self.settled(settled).await,
                 mail = Replica::next(&mut self.replica) => self.receive(mail),
                 () = shared.inbox.filled() => {}
                 () = tokio::task::yield_now(), if more => self.maintain(),
@@ -246,7 +246,7 @@ impl Writer {
         self.offers.push_back(Offer { slot, entry, waiters, load, body, since });
     }
 
-    fn settled(&mut self, settled: Settled) {
+    async fn settled(&mut self, settled: Settled) {
         let Some(offer) = self.offers.pop_front() else { return };
         self.learnt = self.shared.clock.monotonic();
         match settled {
@@ -255,6 +255,10 @@ impl Writer {
                 if self.role == Role::Writer {
                     self.take_requests();
                     self.offer_batches();
+                }
+                if !self.offers.is_empty() {
+                    // A journal may have its connection on this thread: let it go out indeed.
+                    tokio::task::yield_now().await;
                 }
                 self.won(offer);
             }
@@ -267,6 +271,11 @@ impl Writer {
     /// Our batch is durable: apply, publish, reply.
     fn won(&mut self, mut offer: Offer) {
         let append = self.learnt.saturating_sub(offer.since);
+        let mut teller = Some(self.teller(offer.slot, &offer.body));
+        // If nobody waits at other replicas, they are told after those who wait here.
+        if let Some(teller) = teller.take_if(|_| !offer.entry.origins.is_empty()) {
+            teller.tell();
+        }
         let outcomes = self.apply(offer.slot, &offer.entry, &offer.body, Some(append));
         assert_eq!(outcomes.len(), offer.entry.commands.len());
         if matches!(outcomes.first(), Some(Outcome { result: Ok(Reply::Void), .. })) {
@@ -282,6 +291,9 @@ impl Writer {
                     waiter.answer(Ok(outcome));
                 }
             }
+        }
+        if let Some(teller) = teller {
+            teller.tell();
         }
         self.maintain();
         let is_writer = self.role == Role::Writer;
@@ -300,7 +312,9 @@ impl Writer {
         let (bytes, ours) = (body.len() as u64, append.is_some());
         let epoch = self.state.epoch();
         self.archivist.appended(bytes);
-        self.tell(slot, body);
+        if !ours {
+            self.teller(slot, body).tell();
+        }
         if entry.commands.iter().any(is_compaction) {
             self.hub.before_compaction(Arc::clone(&self.shared.published.borrow()));
             self.compacting = Some(self.learnt);

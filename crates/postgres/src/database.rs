@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::future::BoxFuture;
 use journal::{JournalError, Nonce, Successor};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Row, Statement};
 
@@ -39,6 +40,9 @@ pub struct Options {
     pub pipeline: usize,
     /// Opens the journal although the server runs with `fsync=off`.
     pub unsafe_no_fsync: bool,
+    /// Where the connection that appends lives: best beside whoever appends, for then no thread has to be
+    /// woken on the way there and back. `None` is where the journal is opened.
+    pub appends_from: Option<Handle>,
 }
 
 impl Default for Options {
@@ -50,6 +54,7 @@ impl Default for Options {
             deadline: Duration::from_secs(10),
             pipeline: 4,
             unsafe_no_fsync: false,
+            appends_from: None,
         }
     }
 }
@@ -60,7 +65,7 @@ pub(crate) struct Database {
     pub(crate) options: Options,
     pub(crate) log: Arc<str>,
     pub(crate) stats: Arc<Stats>,
-    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) runtime: Handle,
     guarantee: Mutex<Guarantee>,
     /// No slot below is free, as far as anybody saw; a hint.
     tail: AtomicU64,
@@ -79,7 +84,7 @@ impl Database {
             address,
             options,
             stats: Arc::default(),
-            runtime: tokio::runtime::Handle::current(),
+            runtime: Handle::current(),
             guarantee: Mutex::default(),
             tail: AtomicU64::new(1),
             end: Mutex::default(),

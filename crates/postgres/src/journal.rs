@@ -31,8 +31,8 @@ const SEAL_ATTEMPTS: usize = 1000;
 /// The pause between two attempts to reach the server at the start.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// A journal in a PostgreSQL database. Its connections live on the runtime it was opened on and end
-/// when it is dropped; its futures may be awaited anywhere.
+/// A journal in a PostgreSQL database. Its connections live on the runtime it was opened on, the one
+/// that appends where the options say, and end when it is dropped; its futures may be awaited anywhere.
 pub struct PostgresJournal {
     database: Arc<Database>,
     keeper: Arc<Keeper>,
@@ -65,7 +65,8 @@ impl PostgresJournal {
         let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
         let (offers, offered) = mpsc::channel(MAX_WAITING);
         tokio::spawn(reading::run(Arc::clone(&database), link, asked));
-        tokio::spawn(Appender::new(Arc::clone(&database), questions.clone()).run(offered));
+        let near = database.options.appends_from.as_ref().unwrap_or(&database.runtime);
+        near.spawn(Appender::new(Arc::clone(&database), questions.clone()).run(offered));
         let keeper = Arc::new(Keeper::new(Arc::clone(&database)));
         let opened = Self { database, keeper, offers, questions, inline: inline_limit(dialect) };
         opened.state().await.map_err(|error| {

@@ -8,7 +8,7 @@ use engine::Engine;
 use server::config::{self, Config, Invocation, Notice};
 use server::ctl::restore;
 use server::observe::supervisor::Supervisor;
-use server::start::{Member, start};
+use server::start::{Member, WriterThread, Writing, start};
 use server::{observe, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -103,18 +103,12 @@ fn run(config: &Config, notices: &[Notice]) -> ExitCode {
 async fn member(config: &Config) -> Result<&'static str, String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let thread = WriterThread::start();
+    let thread = thread.map_err(|error| format!("cannot start the writer's thread: {error}"))?;
     let Member { engine, tasks, parts, listeners, exporter, lock } =
-        start(config).await.map_err(|e| e.to_string())?;
+        start(config, thread.handle()).await.map_err(|e| e.to_string())?;
     let exporting = exporter.map(|exporter| tokio::spawn(exporter.run()));
-    let (writer_ended, writer) = tokio::sync::oneshot::channel::<()>();
-    let writing = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        if let Ok(runtime) = runtime {
-            runtime.block_on(tasks.writer);
-        }
-        drop(writer_ended);
-    });
-    let writing = writing.map_err(|error| format!("cannot start the writer's thread: {error}"))?;
+    let Writing { ended, thread } = thread.run(tasks.writer);
     let watches = tokio::spawn(tasks.watches);
     let compactor = tokio::spawn(tasks.compactor);
     for listen in &config.listen_client_urls {
@@ -128,14 +122,14 @@ async fn member(config: &Config) -> Result<&'static str, String> {
         tokio::select! {
             _ = terminate.recv() => why = Ok("SIGTERM"),
             _ = interrupt.recv() => why = Ok("SIGINT"),
-            _ = writer => {}
+            _ = ended => {}
         }
         supervisor.stopping();
         hand_over(&engine).await;
     };
     let served = serve::serve(parts, listeners, shutdown).await;
     engine.stop();
-    let joined = tokio::task::spawn_blocking(move || writing.join());
+    let joined = tokio::task::spawn_blocking(move || thread.join());
     if joined.await.is_err() {
         why = Err("the writer's thread died".to_owned());
     }

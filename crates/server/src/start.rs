@@ -4,6 +4,7 @@ mod directory;
 mod journal;
 mod listen;
 mod replicas;
+mod thread;
 
 use std::fmt;
 use std::fs::File;
@@ -12,8 +13,10 @@ use std::time::Duration;
 
 use engine::{Engine, Options, SystemClock, Tasks};
 use state::MemberId;
+use tokio::runtime::Handle;
 
 pub(crate) use self::directory::{IDENTITY, parse_identity, write_identity};
+pub use self::thread::{WriterThread, Writing};
 use crate::config::{AutoCompaction, Config, Identity as Ids, Url};
 use crate::grpc;
 use crate::http::Access;
@@ -59,11 +62,12 @@ pub struct Member {
     pub lock: Option<File>,
 }
 
-/// Opens everything that `config` names, in the order in which a mistake does least harm.
+/// Opens everything that `config` names, in the order in which a mistake does least harm. A journal in a
+/// database is appended to from `writer`, the runtime on which the engine's writer is going to run.
 ///
 /// # Errors
 /// The first thing that is wrong, with its file or address and the way out.
-pub async fn start(config: &Config) -> Result<Member, StartError> {
+pub async fn start(config: &Config, writer: Handle) -> Result<Member, StartError> {
     let most = if config.journal.is_shared() { MOST_SHARED_BYTES } else { MOST_REQUEST_BYTES };
     if config.max_request_bytes.0 > most {
         return Err(StartError(format!(
@@ -88,7 +92,7 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
     let (spans, exporter) = config.tracing.as_ref().map(Spans::new).unzip();
     metrics.spans = spans;
     let metrics = Arc::new(metrics);
-    let opened = journal::open(config, Arc::clone(&metrics.store)).await?;
+    let opened = journal::open(config, Arc::clone(&metrics.store), writer).await?;
     let engine = engine::Parts {
         journal: opened.journal,
         checkpoints: Some(config.data_dir.join("checkpoints")),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use journal::Slot;
 use state::{Entry, MemberId};
+use tokio::sync::broadcast;
 
 use super::follow::Told;
 use super::levels::admit;
@@ -123,13 +124,10 @@ impl Writer {
         }
     }
 
-    /// Tells the followers of an entry that is durable.
-    pub(crate) fn tell(&self, slot: Slot, body: &Bytes) {
-        let Some(replica) = &self.replica else { return };
-        if let Some(told) = &*replica.shared.told.lock() {
-            // Nobody may be listening.
-            drop(told.send(Told::All(News::Entry { slot, body: body.clone() })));
-        }
+    /// What tells those that follow us at this moment of an entry that is durable.
+    pub(crate) fn teller(&self, slot: Slot, body: &Bytes) -> Teller {
+        let told = self.replica.as_ref().and_then(|replica| replica.shared.told.lock().clone());
+        Teller(told.map(|told| (told, News::Entry { slot, body: body.clone() })))
     }
 
     /// Tells the followers whose commands these are that they will not take effect.
@@ -141,6 +139,18 @@ impl Writer {
             let (first, count) = (origin.first, origin.count);
             let news = News::Refused { first, count, fault: fault.clone() };
             drop(told.send(Told::One(origin.member, origin.session, news)));
+        }
+    }
+}
+
+/// See [`Writer::teller`]; what it knows of followers outlasts our being their writer.
+pub(crate) struct Teller(Option<(broadcast::Sender<Told>, News)>);
+
+impl Teller {
+    pub(crate) fn tell(self) {
+        if let Some((told, news)) = self.0 {
+            // Nobody may be listening.
+            drop(told.send(Told::All(news)));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use journal::file::{Disk, RealDisk, UnsyncedDisk};
 use journal::{FileJournal, FileOptions, Journal, Objects};
 use postgres_journal::{Address, PostgresJournal};
+use tokio::runtime::Handle;
 
 use super::StartError;
 use crate::config::{Config, JournalPlace};
@@ -21,10 +22,14 @@ pub(super) struct Opened {
     pub(super) objects: Option<Arc<dyn Objects>>,
 }
 
-pub(super) async fn open(config: &Config, store: Arc<StoreMetrics>) -> Result<Opened, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    store: Arc<StoreMetrics>,
+    writer: Handle,
+) -> Result<Opened, StartError> {
     match &config.journal {
         JournalPlace::File => file(config, store),
-        JournalPlace::Postgres(address) => postgres(config, address).await,
+        JournalPlace::Postgres(address) => postgres(config, address, writer).await,
     }
 }
 
@@ -52,11 +57,16 @@ fn failed(what: &str) {
     std::process::exit(1);
 }
 
-async fn postgres(config: &Config, address: &Address) -> Result<Opened, StartError> {
+async fn postgres(
+    config: &Config,
+    address: &Address,
+    writer: Handle,
+) -> Result<Opened, StartError> {
     let options = postgres_journal::Options {
         log: config.initial_cluster_token.clone(),
         cluster: format!("{:x}", config.identity.cluster_id),
         unsafe_no_fsync: config.unsafe_no_fsync,
+        appends_from: Some(writer),
         ..postgres_journal::Options::default()
     };
     tracing::info!(journal = %address, log = options.log, "opening the journal");

@@ -61,7 +61,7 @@ async fn refusal(target: &Path) -> String {
     let line: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let Invocation::Serve(config, _) = from_process(line, [], read) else { panic!("no server") };
-    match start(&config).await {
+    match start(&config, tokio::runtime::Handle::current()).await {
         Ok(_) => panic!("it starts"),
         Err(error) => error.to_string(),
     }
