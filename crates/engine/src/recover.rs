@@ -42,6 +42,9 @@ pub(crate) async fn recover(
             Err(OpenError::Journal(JournalError::Trimmed { .. }))
                 if let (Some(objects), Some(folder)) = (objects, folder)
                     && archive::fetch(objects, folder, begun).await? => {}
+            Err(OpenError::Journal(JournalError::Trimmed { first })) if objects.is_some() => {
+                return Err(archive::unreachable(first, begun));
+            }
             done => return done,
         }
     }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::archive::ArchivePlace;
 use super::auth::{self, AuthToken};
 use super::compaction::AutoCompaction;
 use super::flags::Flags;
@@ -82,6 +83,7 @@ fn build(
         listen_metrics_urls: metrics,
         advertise_client_urls: flags.urls("advertise-client-urls"),
         journal: JournalPlace::File,
+        archive: ArchivePlace::parse(&flags.text("archive"))?,
         listen_peer_urls: bind(flags.urls("listen-peer-urls"))?,
         peer_tls: None,
         initial_advertise_peer_urls: member.peer_urls,

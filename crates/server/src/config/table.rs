@@ -86,6 +86,12 @@ const MERIDIAN: &[Flag] = &[
         "file",
         "Where the journal is kept: 'file' in --data-dir, postgres://USER@HOST/DATABASE in PostgreSQL.",
     ),
+    shared(
+        "archive",
+        Text,
+        "",
+        "Where replicas share checkpoints, the same for all: file:///FOLDER that all mount; if empty, with the journal.",
+    ),
     used(CONFIG_FILE, Text, "", "Read all settings from this file, and no others."),
     used("version", Bool, "false", "Print the version and exit."),
 ];

@@ -83,6 +83,11 @@ async fn who_comes_late_begins_from_a_checkpoint_that_is_shared() {
     agree(&[&first, &second, &third, &fourth]).await;
     let kept = cluster.objects.list().await.unwrap().len();
     assert!((1..=2).contains(&kept), "{kept} are kept");
+    // One that looks for them in another place.
+    cluster.objects = journal::MemoryObjects::default();
+    let refused = cluster.try_start(5).await.err().expect("it cannot know the beginning");
+    let told = refused.to_string();
+    assert!(told.contains("all replicas must name the same --archive"), "{told}");
 }
 
 #[tokio::test(start_paused = true)]
