@@ -137,7 +137,7 @@ pub(crate) async fn claim(
                 state.apply(Position(slot.0), &theirs);
             }
             Settled::Refused(why) => return Err(OpenError::Journal(why)),
-            Settled::Failed(why) => return Err(OpenError::Entry(why)),
+            Settled::Overtaken(why) | Settled::Failed(why) => return Err(OpenError::Entry(why)),
         }
     }
 }

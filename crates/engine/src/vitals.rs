@@ -5,6 +5,17 @@ use std::time::Duration;
 use crate::replicas::Role;
 use state::{Alarm, Cluster, Epoch, MemberId, Position, Revision, State, Timestamp};
 
+/// Why an engine ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is no member of the cluster any more, and will not be one again.
+    Removed,
+    /// The journal begins behind what it has applied: opened anew, it begins from a shared checkpoint.
+    Overtaken,
+    /// Something is wrong that somebody has to look at.
+    Failed,
+}
+
 /// How the engine stands.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -12,6 +23,8 @@ pub struct Status {
     pub member: MemberId,
     /// The writer; 0 if none is known.
     pub leader: MemberId,
+    /// Why it takes no more requests, if nobody asked it to stop.
+    pub ending: Option<Ending>,
     /// What we are to those we share the journal with.
     pub role: Role,
     /// The newest slot known to be durable.

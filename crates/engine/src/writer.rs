@@ -24,6 +24,7 @@ use crate::offer::{Offer, Settled, settle};
 use crate::quota::Quota;
 use crate::replicas::{KEPT, PULSE, Replica, Role, has_another_writer};
 use crate::shared::Shared;
+use crate::vitals::Ending;
 use crate::watch::Hub;
 
 /// How often leases, time-outs and quota are looked at (etcd: 500 ms).
@@ -195,10 +196,19 @@ impl Writer {
             if !(idle || (room && self.backlog.bytes() >= EAGER_BYTES)) {
                 break;
             }
-            if let Some((entry, batch)) = self.close_batch() {
-                self.offer(entry, batch);
+            let Some((entry, batch)) = self.close_batch() else { continue };
+            if self.hands_over_before(&entry.commands) {
+                return self.put_back(entry, batch);
             }
+            self.offer(entry, batch);
         }
+    }
+
+    /// Takes a batch that was not offered back into the backlog.
+    fn put_back(&mut self, entry: Entry, batch: Batch) {
+        let (slot, since) = (self.next_slot, self.shared.clock.monotonic());
+        let Batch { waiters, load, .. } = batch;
+        self.offer_again(Offer { slot, entry, waiters, load, body: Bytes::new(), since });
     }
 
     fn close_batch(&mut self) -> Option<(Entry, Batch)> {
@@ -258,7 +268,8 @@ impl Writer {
             }
             Settled::Lost(entry, body) => self.lost(offer, &entry, &body),
             Settled::Refused(why) => self.refused(offer, &why),
-            Settled::Failed(why) => self.give_up(offer, why),
+            Settled::Overtaken(why) => self.give_up(offer, Ending::Overtaken, why),
+            Settled::Failed(why) => self.give_up(offer, Ending::Failed, why),
         }
     }
 

@@ -13,6 +13,7 @@ use super::replica::Way;
 use super::{News, Role};
 use crate::fault::Fault;
 use crate::inbox::{Handed, Load};
+use crate::vitals::Ending;
 use crate::writer::Writer;
 
 /// How often what time brings is looked at.
@@ -34,7 +35,7 @@ impl Writer {
             Mail::Forwarded(forwarded) => self.forwarded(forwarded),
             Mail::Ask(question) => self.question(question),
             Mail::Digested(position, digest) => self.digested(position, digest),
-            Mail::Diverged(why) => self.stop_for(why),
+            Mail::Diverged(why) => self.stop_for(Ending::Failed, why),
             Mail::HandOver(to, reply) => self.hand_over(to, reply),
         }
     }
@@ -64,7 +65,7 @@ impl Writer {
             Role::Guest => FETCH_ALONE,
             _ => FETCH_WATCHFUL,
         };
-        if replica.handing.as_ref().is_some_and(|(_, reply)| reply.is_closed()) {
+        if replica.handing.as_ref().is_some_and(|handing| handing.is_given_up()) {
             replica.handing = None;
         }
         if role == Role::Writer && !replica.parked.is_empty() {

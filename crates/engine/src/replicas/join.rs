@@ -145,7 +145,7 @@ async fn append(
             Ok(())
         }
         Settled::Refused(why) => Err(OpenError::Journal(why)),
-        Settled::Failed(why) => Err(OpenError::Entry(why)),
+        Settled::Overtaken(why) | Settled::Failed(why) => Err(OpenError::Entry(why)),
     }
 }
 

@@ -6,4 +6,5 @@ mod digests;
 mod leases;
 mod members;
 mod reads;
+mod sleeper;
 mod writers;
