@@ -97,7 +97,8 @@ impl Writer {
         self.offers.push_front(Offer { slot, entry, waiters, load, body, since });
     }
 
-    fn end(&self, ending: Ending) {
+    fn end(&mut self, ending: Ending) {
+        self.ended = true;
         self.shared.status.lock().ending.get_or_insert(ending);
         self.shared.inbox.close();
     }

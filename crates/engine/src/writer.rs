@@ -57,6 +57,8 @@ pub(crate) struct Writer {
     pub(crate) learnt: Duration,
     /// When the compaction that is being carried out was ordered.
     compacting: Option<Duration>,
+    /// We cannot go on: nothing is offered or learnt any more.
+    pub(crate) ended: bool,
 }
 
 impl Writer {
@@ -90,6 +92,7 @@ impl Writer {
             next_slot,
             learnt: Duration::ZERO,
             compacting: None,
+            ended: false,
         }
     }
 
@@ -134,6 +137,9 @@ impl Writer {
 
     /// Whether nobody waits for anything any more.
     fn is_settled(&self) -> bool {
+        if self.ended {
+            return self.offers.is_empty();
+        }
         let handed_over = self
             .replica
             .as_ref()
@@ -159,6 +165,9 @@ impl Writer {
     /// Offers as many batches as the pipeline takes: one always, more only when they are large, for
     /// a small one gains more by waiting for company.
     fn offer_batches(&mut self) {
+        if self.ended {
+            return;
+        }
         let idle = self.offers.is_empty();
         if self.is_holding_back() {
             if self.role != Role::Writer {

@@ -25,6 +25,9 @@ const FETCH_WATCHFUL: Duration = Duration::from_secs(1);
 impl Writer {
     /// Takes in what reached us.
     pub(crate) fn receive(&mut self, mail: Mail) {
+        if self.ended {
+            return;
+        }
         match mail {
             Mail::Fetched(found) => self.fetched(found),
             Mail::Wanted(position) => self.want(position),
@@ -44,7 +47,7 @@ impl Writer {
     pub(crate) fn pulse(&mut self) {
         let now = self.shared.clock.monotonic();
         let role = self.role;
-        let Some(replica) = &mut self.replica else { return };
+        let Some(replica) = self.replica.as_mut().filter(|_| !self.ended) else { return };
         let patience = self.shared.options.request_timeout;
         while let Some(oldest) = replica.parked.front() {
             if now.saturating_sub(oldest.since) < patience && !oldest.reply.is_closed() {

@@ -130,11 +130,17 @@ async fn who_slept_until_the_journal_was_trimmed_begins_anew_from_a_checkpoint()
     while cluster.journal.read(journal::Slot(stood.0 + 1), 1).await.is_ok() {
         second.engine.commit(put("key", &"v".repeat(1_000))).await.unwrap();
     }
+    // By now it has begun to take over.
+    while third.engine.role() != Role::Claiming {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     asleep.sleeps.send_replace(false);
     while third.engine.status().ending.is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(third.engine.status().ending, Some(Ending::Overtaken));
+    // It does nothing more, wherever the journal stands by now.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     for other in [first.member, second.member] {
         cluster.network.cut(third.member, other, false);
     }
