@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use journal::{Journal, Slot};
-use state::{Command, Entry, Epoch, Outcome, Position, Reply, State};
+use state::{Command, Entry, Epoch, MemberId, Outcome, Position, Reply, State};
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
@@ -420,8 +420,12 @@ impl Writer {
     }
 
     pub(crate) fn observe(&self) {
+        let lost = self.has_lost_the_writer();
         let mut status = self.shared.status.lock();
         status.observe(&self.state);
+        if lost {
+            status.leader = MemberId::default();
+        }
         status.pending = self.pending();
         status.role = self.role;
     }

@@ -18,7 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::Statement;
 
-use crate::database::{Database, Patience, Value, ask, change, checksum, column, slot_of, unavailable};
+use crate::database::{
+    Database, Patience, Value, ask, change, checksum, column, slot_of, unavailable,
+};
 use crate::failure::{Failure, Kind};
 use crate::guarantee::Dialect;
 use crate::link::{Answer, Link};

@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_postgres::{Row, Statement};
 
-use crate::database::{Database, Patience, Value, ask, checksum, column, nonce_of, slot_of, unavailable};
+use crate::database::{
+    Database, Patience, Value, ask, checksum, column, nonce_of, slot_of, unavailable,
+};
 use crate::failure::{Failure, Kind};
 use crate::guarantee::Dialect;
 use crate::link::{Answer, Link};

@@ -122,7 +122,9 @@ fn a_server_that_hangs_is_given_up_soon_and_the_append_settled() {
         host.parse().expect("an address")
     });
     let proxy = runtime().block_on(Proxy::start(to));
-    let through = url().expect("looked at before").replace(&to.to_string(), &format!("127.0.0.1:{}", proxy.port));
+    let through = url()
+        .expect("looked at before")
+        .replace(&to.to_string(), &format!("127.0.0.1:{}", proxy.port));
     // As it is for people: nothing but the log's name is said.
     let options = Options { log: name(), ..Options::default() };
     let journal = open_at(&through, options.clone()).expect("open");

@@ -14,6 +14,8 @@ use crate::writer::Writer;
 
 /// Whoever took the journal is left in peace for so many times the patience.
 const PEACE: u32 = 10;
+/// After so many times the patience there should have been another writer.
+const LOST: u32 = 2;
 
 impl Writer {
     /// Whether another writer is needed, and whether it is to be us.
@@ -45,6 +47,17 @@ impl Writer {
         }
         tracing::warn!(epoch = %self.state.epoch(), silent, "the writer is not heard of, taking over");
         self.role = Role::Claiming;
+    }
+
+    /// Whether we know of nobody who orders what we are asked: the writer is silent, the journal shows nothing
+    /// of it, and nobody has taken its place, for longer than that should take.
+    pub(crate) fn has_lost_the_writer(&self) -> bool {
+        let Some(replica) = self.replica.as_ref().filter(|_| self.role != Role::Writer) else {
+            return false;
+        };
+        let heard = replica.heard.max(replica.at_work.unwrap_or_default());
+        let silence = self.shared.clock.monotonic().saturating_sub(heard);
+        silence > replica.settings.patience * LOST
     }
 
     /// Another epoch began with the entry that was just applied.

@@ -80,8 +80,8 @@ pub(crate) async fn founded(count: u64) -> (Arc<MemoryJournal>, Vec<Replica>) {
 }
 
 /// Starts one that knows the journal, and the founders, if there are any to be.
-pub(crate) async fn start(
-    journal: &Arc<MemoryJournal>,
+pub(crate) async fn start<J: Journal>(
+    journal: &Arc<J>,
     name: &str,
     (peer_socket, peer_url): (TcpListener, String),
     founders: Vec<(MemberId, Vec<String>)>,
@@ -97,7 +97,7 @@ pub(crate) async fn start(
         version: VERSION,
     };
     let peers = Arc::new(Caller::new(CLUSTER, Dialer::default(), Handle::current()));
-    let shared: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(journal);
+    let shared: Arc<dyn Journal> = Arc::<J>::clone(journal);
     let parts = Parts {
         journal: shared,
         checkpoints: None,
