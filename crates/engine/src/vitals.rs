@@ -23,6 +23,8 @@ pub struct Status {
     pub member: MemberId,
     /// The writer; 0 if none is known.
     pub leader: MemberId,
+    /// How often another one became known, since the start.
+    pub leader_changes: u64,
     /// Why it takes no more requests, if nobody asked it to stop.
     pub ending: Option<Ending>,
     /// What we are to those we share the journal with.
@@ -70,10 +72,13 @@ pub struct Status {
 }
 
 impl Status {
-    /// Takes over what the machine says of itself.
-    pub(crate) fn observe(&mut self, state: &State) {
-        if !state.cluster().members().is_empty() {
-            self.leader = state.cluster().writer().unwrap_or_default();
+    /// Takes over what the machine says of itself; `lost` if nothing is heard of the writer that it names.
+    pub(crate) fn observe(&mut self, state: &State, lost: bool) {
+        let alone = state.cluster().members().is_empty();
+        let writer = if alone { Some(self.member) } else { state.cluster().writer() };
+        let leader = writer.filter(|_| !lost).unwrap_or_default();
+        if std::mem::replace(&mut self.leader, leader) != leader && leader.0 != 0 {
+            self.leader_changes += 1;
         }
         self.applied = state.position();
         self.epoch = state.epoch();

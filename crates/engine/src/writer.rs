@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use journal::{Journal, Slot};
-use state::{Command, Entry, Epoch, MemberId, Outcome, Position, Reply, State};
+use state::{Command, Entry, Epoch, Outcome, Position, Reply, State};
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
@@ -327,13 +327,14 @@ impl Writer {
         let outcomes = self.state.apply(position, entry);
         self.note_leases(&entry.commands, &outcomes);
         self.quota.applied(&self.shared.raising_alarm, &entry.commands, &outcomes);
+        let lost = self.has_lost_the_writer();
         {
             let mut status = self.shared.status.lock();
             status.durable = position;
             status.batches += 1;
             status.committed += outcomes.len() as u64;
             status.appended_bytes += bytes;
-            status.observe(&self.state);
+            status.observe(&self.state, lost);
             status.leases = self.state.lease_count();
             status.pending = self.pending();
             assert!(status.applied <= status.durable, "applied never runs ahead of durable");
@@ -422,10 +423,7 @@ impl Writer {
     pub(crate) fn observe(&self) {
         let lost = self.has_lost_the_writer();
         let mut status = self.shared.status.lock();
-        status.observe(&self.state);
-        if lost {
-            status.leader = MemberId::default();
-        }
+        status.observe(&self.state, lost);
         status.pending = self.pending();
         status.role = self.role;
     }

@@ -96,7 +96,9 @@ pub(crate) async fn start<J: Journal>(
         client_urls: vec![client_url.clone()],
         version: VERSION,
     };
-    let peers = Arc::new(Caller::new(CLUSTER, Dialer::default(), Handle::current()));
+    let counts = metrics.peers.clone();
+    let peers = Caller::new(CLUSTER, Dialer::default(), Handle::current()).counting(counts.clone());
+    let peers = Arc::new(peers);
     let shared: Arc<dyn Journal> = Arc::<J>::clone(journal);
     let parts = Parts {
         journal: shared,
@@ -134,7 +136,7 @@ pub(crate) async fn start<J: Journal>(
     });
     let parts = serve::Parts {
         services,
-        peers: Some(Attendant::new(CLUSTER, Arc::new(engine.clone()))),
+        peers: Some(Attendant::new(CLUSTER, Arc::new(engine.clone())).counting(counts)),
         settings: Settings::default(),
         access: Access::default(),
         gateway: false,
