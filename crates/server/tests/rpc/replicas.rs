@@ -142,15 +142,14 @@ pub(crate) async fn start<J: Journal>(
         gateway: false,
         drain: Duration::from_millis(100),
     };
-    let listener = |socket, traffic| Listener {
-        socket: Socket::Tcp(socket),
-        traffic,
-        secrecy: Secrecy::Plaintext,
-    };
     let listeners = vec![listener(socket, Traffic::All), listener(peer_socket, Traffic::Peers)];
     let (shutdown, ended) = oneshot::channel::<()>();
     tokio::spawn(serve::serve(parts, listeners, async move { drop(ended.await) }));
     Replica { id, engine, address, peer_url, _shutdown: shutdown }
+}
+
+fn listener(socket: TcpListener, traffic: Traffic) -> Listener {
+    Listener { socket: Socket::Tcp(socket), traffic, secrecy: Secrecy::Plaintext }
 }
 
 impl Replica {
