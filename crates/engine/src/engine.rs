@@ -88,15 +88,14 @@ impl Engine {
         for (id, ttl) in state.leases() {
             leases.start(id, ttl, clock.monotonic());
         }
-        let mut status =
-            Status { member, leader: member, quota: options.quota, ..Status::default() };
+        let mut status = Status { member, quota: options.quota, ..Status::default() };
         status.durable = state.position();
         status.recovery = clock.monotonic().saturating_sub(began);
         status.checkpoint = found.checkpoint.position;
         status.checkpoint_at = found.checkpoint.at;
         status.checkpoint_bytes = found.checkpoint.bytes;
         status.leases = leases.len();
-        status.observe(&state);
+        status.observe(&state, false);
         let archivist = Archivist::new(
             checkpoints,
             Arc::clone(&journal),

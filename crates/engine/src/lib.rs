@@ -32,4 +32,4 @@ pub use engine::{Engine, LeaseStatus, Tasks, run};
 pub use fault::{Fault, OpenError};
 pub use observer::{Applied, Checkpointed, Observer};
 pub use options::{AutoCompaction, Options, Parts};
-pub use vitals::Status;
+pub use vitals::{Ending, Status};

@@ -10,7 +10,7 @@ use rand::Rng;
 use state::{Entry, Level, Outcome};
 
 use crate::entries::read_entry;
-use crate::fault::Fault;
+use crate::fault::{Fault, OpenError};
 use crate::inbox::{Load, Waiter};
 
 /// The pause before an unsettled batch is offered again, doubled each time up to the longest.
@@ -68,7 +68,9 @@ pub(crate) enum Settled {
     Lost(Box<Entry>, Bytes),
     /// Nothing is there of ours, now or later.
     Refused(JournalError),
-    /// What is there cannot be learnt any more: we cannot go on from here.
+    /// The slot is forgotten: others went on without us, and we cannot go on from here.
+    Overtaken(String),
+    /// What is there cannot be learnt: we cannot go on from here.
     Failed(String),
 }
 
@@ -95,7 +97,7 @@ pub(crate) fn settle(
                 }
                 // Somebody else went on without us, and what became of our offer is forgotten.
                 Append::Unknown(why @ JournalError::Trimmed { .. }) => {
-                    return Settled::Failed(why.to_string());
+                    return Settled::Overtaken(why.to_string());
                 }
                 Append::Unknown(why) | Append::Refused(why) => {
                     unknown = true;
@@ -111,6 +113,9 @@ pub(crate) fn settle(
 async fn lost(journal: &dyn Journal, slot: Slot, own: Level) -> Settled {
     match read_entry(journal, slot, own).await {
         Ok((entry, body)) => Settled::Lost(Box::new(entry), body),
+        Err(OpenError::Journal(why @ JournalError::Trimmed { .. })) => {
+            Settled::Overtaken(why.to_string())
+        }
         Err(error) => Settled::Failed(format!("slot {slot} was lost and cannot be read: {error}")),
     }
 }

@@ -45,6 +45,9 @@ pub(crate) async fn recover(
             Err(OpenError::Journal(JournalError::Trimmed { .. }))
                 if let (Some(objects), Some(folder)) = (objects, folder)
                     && archive::fetch(objects, folder, begun).await? => {}
+            Err(OpenError::Journal(JournalError::Trimmed { first })) if objects.is_some() => {
+                return Err(archive::unreachable(first, begun));
+            }
             done => return done,
         }
     }
@@ -138,7 +141,7 @@ pub(crate) async fn claim(
                 state.apply(Position(slot.0), &theirs);
             }
             Settled::Refused(why) => return Err(OpenError::Journal(why)),
-            Settled::Failed(why) => return Err(OpenError::Entry(why)),
+            Settled::Overtaken(why) | Settled::Failed(why) => return Err(OpenError::Entry(why)),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::fault::Fault;
 use crate::inbox::{Handed, Load};
 use crate::offer::{Offer, Settled, settle};
 use crate::replicas::Role;
+use crate::vitals::Ending;
 use crate::writer::Writer;
 
 /// How long to wait before a gap in a full journal is tried again.
@@ -52,7 +53,9 @@ impl Writer {
     /// for it; if there are any, an empty entry will fill the gap once there is room.
     pub(crate) fn refused(&mut self, offer: Offer, why: &JournalError) {
         tracing::error!(slot = %offer.slot, error = %why, "the journal refused a batch");
-        let Some(fault) = passing(why) else { return self.give_up(offer, why.to_string()) };
+        let Some(fault) = passing(why) else {
+            return self.give_up(offer, Ending::Failed, why.to_string());
+        };
         let mut refused = vec![offer];
         // Those behind it may have been refused as well, and then there is no gap.
         while let Some(Some(next)) = self.in_flight.next().now_or_never() {
@@ -95,10 +98,18 @@ impl Writer {
         self.offers.push_front(Offer { slot, entry, waiters, load, body, since });
     }
 
-    /// We cannot go on: answer everybody, and end.
-    pub(crate) fn stop_for(&mut self, why: String) {
-        tracing::error!(error = %why, "this replica stops");
+    fn end(&mut self, ending: Ending) {
+        self.ended = true;
+        self.shared.status.lock().ending.get_or_insert(ending);
         self.shared.inbox.close();
+    }
+
+    /// We cannot go on: answer everybody, and end.
+    pub(crate) fn stop_for(&mut self, ending: Ending, why: String) {
+        if ending != Ending::Removed {
+            tracing::error!(error = %why, "this replica stops");
+        }
+        self.end(ending);
         let fault = Fault::Unavailable(why);
         if let Some(replica) = &mut self.replica {
             for sent in std::mem::take(&mut replica.sent).into_values() {
@@ -113,10 +124,10 @@ impl Writer {
     }
 
     /// The journal will take nothing more from us: answer everybody, and end.
-    pub(crate) fn give_up(&mut self, mut offer: Offer, why: String) {
+    pub(crate) fn give_up(&mut self, mut offer: Offer, ending: Ending, why: String) {
         tracing::error!(error = %why, "stopping, since the journal takes no more entries");
         let fault = Fault::Unavailable(why);
-        self.shared.inbox.close();
+        self.end(ending);
         self.in_flight = FuturesOrdered::new();
         offer.fail(&fault);
         self.backlog.settle(offer.load);

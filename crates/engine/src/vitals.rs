@@ -5,6 +5,17 @@ use std::time::Duration;
 use crate::replicas::Role;
 use state::{Alarm, Cluster, Epoch, MemberId, Position, Revision, State, Timestamp};
 
+/// Why an engine ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is no member of the cluster any more, and will not be one again.
+    Removed,
+    /// The journal begins behind what it has applied: opened anew, it begins from a shared checkpoint.
+    Overtaken,
+    /// Something is wrong that somebody has to look at.
+    Failed,
+}
+
 /// How the engine stands.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -12,6 +23,10 @@ pub struct Status {
     pub member: MemberId,
     /// The writer; 0 if none is known.
     pub leader: MemberId,
+    /// How often another one became known, since the start.
+    pub leader_changes: u64,
+    /// Why it takes no more requests, if nobody asked it to stop.
+    pub ending: Option<Ending>,
     /// What we are to those we share the journal with.
     pub role: Role,
     /// The newest slot known to be durable.
@@ -57,10 +72,13 @@ pub struct Status {
 }
 
 impl Status {
-    /// Takes over what the machine says of itself.
-    pub(crate) fn observe(&mut self, state: &State) {
-        if !state.cluster().members().is_empty() {
-            self.leader = state.cluster().writer().unwrap_or_default();
+    /// Takes over what the machine says of itself; `lost` if nothing is heard of the writer that it names.
+    pub(crate) fn observe(&mut self, state: &State, lost: bool) {
+        let alone = state.cluster().members().is_empty();
+        let writer = if alone { Some(self.member) } else { state.cluster().writer() };
+        let leader = writer.filter(|_| !lost).unwrap_or_default();
+        if std::mem::replace(&mut self.leader, leader) != leader && leader.0 != 0 {
+            self.leader_changes += 1;
         }
         self.applied = state.position();
         self.epoch = state.epoch();

@@ -24,6 +24,7 @@ use crate::offer::{Offer, Settled, settle};
 use crate::quota::Quota;
 use crate::replicas::{KEPT, PULSE, Replica, Role, has_another_writer};
 use crate::shared::Shared;
+use crate::vitals::Ending;
 use crate::watch::Hub;
 
 /// How often leases, time-outs and quota are looked at (etcd: 500 ms).
@@ -56,6 +57,8 @@ pub(crate) struct Writer {
     pub(crate) learnt: Duration,
     /// When the compaction that is being carried out was ordered.
     compacting: Option<Duration>,
+    /// We cannot go on: nothing is offered or learnt any more.
+    pub(crate) ended: bool,
 }
 
 impl Writer {
@@ -89,6 +92,7 @@ impl Writer {
             next_slot,
             learnt: Duration::ZERO,
             compacting: None,
+            ended: false,
         }
     }
 
@@ -133,6 +137,9 @@ impl Writer {
 
     /// Whether nobody waits for anything any more.
     fn is_settled(&self) -> bool {
+        if self.ended {
+            return self.offers.is_empty();
+        }
         let handed_over = self
             .replica
             .as_ref()
@@ -158,6 +165,9 @@ impl Writer {
     /// Offers as many batches as the pipeline takes: one always, more only when they are large, for
     /// a small one gains more by waiting for company.
     fn offer_batches(&mut self) {
+        if self.ended {
+            return;
+        }
         let idle = self.offers.is_empty();
         if self.is_holding_back() {
             if self.role != Role::Writer {
@@ -195,10 +205,19 @@ impl Writer {
             if !(idle || (room && self.backlog.bytes() >= EAGER_BYTES)) {
                 break;
             }
-            if let Some((entry, batch)) = self.close_batch() {
-                self.offer(entry, batch);
+            let Some((entry, batch)) = self.close_batch() else { continue };
+            if self.hands_over_before(&entry.commands) {
+                return self.put_back(entry, batch);
             }
+            self.offer(entry, batch);
         }
+    }
+
+    /// Takes a batch that was not offered back into the backlog.
+    fn put_back(&mut self, entry: Entry, batch: Batch) {
+        let (slot, since) = (self.next_slot, self.shared.clock.monotonic());
+        let Batch { waiters, load, .. } = batch;
+        self.offer_again(Offer { slot, entry, waiters, load, body: Bytes::new(), since });
     }
 
     fn close_batch(&mut self) -> Option<(Entry, Batch)> {
@@ -264,7 +283,8 @@ impl Writer {
             }
             Settled::Lost(entry, body) => self.lost(offer, &entry, &body),
             Settled::Refused(why) => self.refused(offer, &why),
-            Settled::Failed(why) => self.give_up(offer, why),
+            Settled::Overtaken(why) => self.give_up(offer, Ending::Overtaken, why),
+            Settled::Failed(why) => self.give_up(offer, Ending::Failed, why),
         }
     }
 
@@ -323,13 +343,14 @@ impl Writer {
         let outcomes = self.state.apply(position, entry);
         self.note_leases(&entry.commands, &outcomes);
         self.quota.applied(&self.shared.raising_alarm, &entry.commands, &outcomes);
+        let lost = self.has_lost_the_writer();
         {
             let mut status = self.shared.status.lock();
             status.durable = position;
             status.batches += 1;
             status.committed += outcomes.len() as u64;
             status.appended_bytes += bytes;
-            status.observe(&self.state);
+            status.observe(&self.state, lost);
             status.leases = self.state.lease_count();
             status.pending = self.pending();
             assert!(status.applied <= status.durable, "applied never runs ahead of durable");
@@ -416,8 +437,9 @@ impl Writer {
     }
 
     pub(crate) fn observe(&self) {
+        let lost = self.has_lost_the_writer();
         let mut status = self.shared.status.lock();
-        status.observe(&self.state);
+        status.observe(&self.state, lost);
         status.pending = self.pending();
         status.role = self.role;
     }

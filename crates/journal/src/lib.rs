@@ -4,14 +4,18 @@
 //! A backend knows nothing of what the bytes mean. [`Journal`] is the contract, and the suite in
 //! `tests/contract` is what "implements" means.
 
+mod archive;
 mod contract;
 pub mod faulty;
 pub mod file;
+mod folder;
 mod memory;
 mod objects;
 
+pub use archive::Archive;
 pub use contract::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};
 pub use faulty::Faulty;
 pub use file::{FileJournal, FileOptions, Flush, Opening};
+pub use folder::FolderObjects;
 pub use memory::MemoryJournal;
 pub use objects::{MemoryObjects, Object, Objects, Pieces};

@@ -18,7 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::Statement;
 
-use crate::database::{Database, Value, ask, change, checksum, column, slot_of, unavailable};
+use crate::database::{
+    Database, Patience, Value, ask, change, checksum, column, slot_of, unavailable,
+};
 use crate::failure::{Failure, Kind};
 use crate::guarantee::Dialect;
 use crate::link::{Answer, Link};
@@ -100,6 +102,7 @@ pub(crate) struct Appender {
     doubtful: BTreeSet<(u64, u128)>,
     forgotten: bool,
     pause: Duration,
+    patience: Patience,
     /// No slot below is free, as seen behind the barrier.
     firm: u64,
     /// The slot that was refused last, until it is offered again.
@@ -120,8 +123,10 @@ enum Event {
 
 impl Appender {
     pub(crate) fn new(database: Arc<Database>, questions: mpsc::Sender<Question>) -> Self {
+        let patience = Patience::new(database.options.deadline);
         Self {
             database,
+            patience,
             questions,
             parked: BTreeMap::new(),
             flying: VecDeque::new(),
@@ -157,8 +162,9 @@ impl Appender {
                 Event::Connected(desk) => self.connected(desk).await,
                 Event::Peeked(rows) => self.peeked(rows),
                 Event::Overdue => {
-                    let deadline = self.database.options.deadline;
-                    self.disconnect(&format!("no answer within {deadline:?}"));
+                    let why = format!("no answer within {:?}", self.patience.get());
+                    self.patience.exhausted();
+                    self.disconnect(&why);
                 }
                 Event::Wake => self.wake(),
             }
@@ -167,8 +173,7 @@ impl Appender {
     }
 
     async fn next(&mut self, offers: &mut mpsc::Receiver<Offer>, open: bool) -> Event {
-        let overdue =
-            self.flying.front().map(|flight| flight.sent + self.database.options.deadline);
+        let overdue = self.flying.front().map(|flight| flight.sent + self.patience.get());
         let idle = self.flying.is_empty() && self.looking.is_empty() && self.peeking.is_none();
         let wake = (idle && !self.parked.is_empty() && self.connecting.is_none())
             .then(|| Instant::now() + self.pause);
@@ -210,6 +215,11 @@ impl Appender {
         let closed = self.desk.as_ref().is_some_and(|desk| desk.link.is_closed());
         if closed && self.flying.is_empty() {
             self.disconnect("the connection was closed");
+        }
+        let generation = self.database.generation();
+        let outdated = self.desk.as_ref().is_some_and(|desk| desk.link.generation != generation);
+        if outdated {
+            self.disconnect("the server may not be relied on any more");
         }
         let Some(desk) = &self.desk else {
             if self.connecting.is_none() {
@@ -258,6 +268,7 @@ impl Appender {
             }
             Ok(1) => {
                 self.database.stats.append.record(took);
+                self.patience.answered(took);
                 self.firm = self.firm.max(offer.slot + 1);
                 self.database.reaches(offer.slot + 1);
                 if took > PROMPT { self.look(offer) } else { self.won(offer) }

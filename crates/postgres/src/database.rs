@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Row, Statement};
 
 use crate::address::Address;
 use crate::failure::{Failure, Kind};
-use crate::guarantee::{Dialect, Guarantee};
+use crate::guarantee::{Dialect, Guarantee, Level, look_at};
 use crate::link::{Answer, Link, launch};
 use crate::stats::Stats;
 
@@ -34,8 +34,11 @@ pub struct Options {
     pub cluster: String,
     /// How long opening waits for a server that cannot be reached or takes no writes.
     pub patience: Duration,
-    /// How long a statement may take before its connection is dropped.
+    /// How long a statement may take before its connection is dropped, at the most. It is given up
+    /// sooner as long as the server was quick before.
     pub deadline: Duration,
+    /// How often the server's settings are looked at again.
+    pub look_every: Duration,
     /// Appends on the wire at once. 1 holds each one back until its predecessor is decided.
     pub pipeline: usize,
     /// Opens the journal although the server runs with `fsync=off`.
@@ -52,12 +55,45 @@ impl Default for Options {
             cluster: String::new(),
             patience: Duration::from_secs(60),
             deadline: Duration::from_secs(10),
+            look_every: Duration::from_secs(60),
             pipeline: 4,
             unsafe_no_fsync: false,
             appends_from: None,
         }
     }
 }
+
+/// How long a statement is waited for. A connection that hangs is given up soon, since a new one is
+/// likely to do better. If that hangs as well, perhaps a standby is missing: then each is given twice the
+/// time of the one before it, so that no crowd of sessions waits on the server.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    now: Duration,
+    most: Duration,
+}
+
+impl Patience {
+    pub(crate) fn new(most: Duration) -> Self {
+        Self { now: SOON.min(most), most }
+    }
+
+    pub(crate) const fn get(&self) -> Duration {
+        self.now
+    }
+
+    /// An answer came after so long.
+    pub(crate) fn answered(&mut self, took: Duration) {
+        self.now = (took * 4).max(SOON).min(self.most);
+    }
+
+    /// None came.
+    pub(crate) fn exhausted(&mut self) {
+        self.now = (self.now * 2).min(self.most);
+    }
+}
+
+/// The least patience.
+const SOON: Duration = Duration::from_millis(1500);
 
 /// See the module's words.
 pub(crate) struct Database {
@@ -67,6 +103,8 @@ pub(crate) struct Database {
     pub(crate) stats: Arc<Stats>,
     pub(crate) runtime: Handle,
     guarantee: Mutex<Guarantee>,
+    /// Grows when a connection that is older must not be used any more.
+    generation: AtomicU64,
     /// No slot below is free, as far as anybody saw; a hint.
     tail: AtomicU64,
     end: Mutex<Option<(u64, Successor)>>,
@@ -86,6 +124,7 @@ impl Database {
             stats: Arc::default(),
             runtime: Handle::current(),
             guarantee: Mutex::default(),
+            generation: AtomicU64::new(0),
             tail: AtomicU64::new(1),
             end: Mutex::default(),
         })
@@ -93,17 +132,47 @@ impl Database {
 
     /// A connection, and its statements prepared by `prepare`.
     pub(crate) async fn connect(&self) -> Answer<Link> {
-        let link = Link::open(&self.address, self.options.unsafe_no_fsync).await?;
-        let before = std::mem::replace(&mut *self.guarantee.lock(), link.guarantee.clone());
-        if before != link.guarantee {
-            let (host, guarantee) = (&link.host, &link.guarantee.words);
-            if link.guarantee.survives_a_machine() {
-                tracing::info!(host, guarantee, "journal in a database");
-            } else {
-                tracing::warn!(host, guarantee, "journal in a database that one machine can lose");
+        let generation = self.generation();
+        let mut link = Link::open(&self.address, self.options.unsafe_no_fsync).await?;
+        link.generation = generation;
+        self.guarantees(&link.host, &link.guarantee);
+        Ok(link)
+    }
+
+    /// Notes what the server guarantees, and says so if that is news.
+    fn guarantees(&self, host: &str, found: &Guarantee) {
+        let before = std::mem::replace(&mut *self.guarantee.lock(), found.clone());
+        if before == *found {
+            return;
+        }
+        let guarantee = &found.words;
+        if found.survives_a_machine() {
+            tracing::info!(host, guarantee, "journal in a database");
+        } else {
+            tracing::warn!(host, guarantee, "journal in a database that one machine can lose");
+        }
+    }
+
+    /// Looks at the server's settings again. If it may not be relied on any more, no connection that was
+    /// made before is used again.
+    pub(crate) async fn look_again(&self, link: &Link) -> Answer<()> {
+        match look_at(&link.client(), self.options.unsafe_no_fsync).await {
+            Ok((_, found)) => self.guarantees(&link.host, &found),
+            Err(failure) => {
+                if matches!(failure.kind, Kind::Unsafe | Kind::ReadOnly) {
+                    tracing::error!(host = link.host, why = %failure, "the journal's database has changed");
+                    let words = failure.text.clone();
+                    *self.guarantee.lock() = Guarantee { level: Level::Nothing, words };
+                    self.generation.fetch_add(1, Ordering::SeqCst);
+                }
+                return Err(failure);
             }
         }
-        Ok(link)
+        Ok(())
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
 
     pub(crate) fn guarantee(&self) -> Guarantee {

@@ -9,6 +9,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinHandle;
 use tokio_postgres::tls::NoTls;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection};
@@ -22,6 +23,9 @@ use crate::tls::Tls;
 /// How long a new connection may take to be ready, its questions included.
 const READY: Duration = Duration::from_secs(10);
 
+/// How long a host is waited for until the next one is tried beside it.
+const NEXT_HOST: Duration = Duration::from_millis(500);
+
 /// A connection to the primary.
 pub(crate) struct Link {
     client: Arc<Client>,
@@ -29,6 +33,8 @@ pub(crate) struct Link {
     driver: JoinHandle<()>,
     pub(crate) dialect: Dialect,
     pub(crate) guarantee: Guarantee,
+    /// The database's generation when it was made.
+    pub(crate) generation: u64,
     /// Which host it is.
     pub(crate) host: String,
 }
@@ -49,16 +55,23 @@ impl std::fmt::Debug for Link {
 pub(crate) type Answer<T> = Result<T, Failure>;
 
 impl Link {
-    /// Connects to the first host that takes writes. The error has a word for each host.
+    /// Connects to a host that takes writes, the first one that answers so. The error has a word for each host.
     pub(crate) async fn open(address: &Address, unsafe_no_fsync: bool) -> Answer<Self> {
         let mut reasons = Vec::new();
         let mut kind = Kind::Unreachable;
-        for host in &address.hosts {
-            let opening = tokio::time::timeout(READY, Self::to(address, host, unsafe_no_fsync));
-            let failure = match opening.await {
-                Ok(Ok(link)) => return Ok(link),
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure::new(Kind::Unreachable, "not ready within ten seconds"),
+        let mut hosts = address.hosts.iter();
+        let mut opening = FuturesUnordered::new();
+        loop {
+            // One after the other, but none waits long for one that is silent.
+            opening.extend(hosts.next().map(|host| Self::ready(address, host, unsafe_no_fsync)));
+            let more = hosts.len() > 0;
+            let (host, failure) = tokio::select! {
+                opened = opening.next() => match opened {
+                    Some((_, Ok(link))) => return Ok(link),
+                    Some((host, Err(failure))) => (host, failure),
+                    None => break,
+                },
+                () = tokio::time::sleep(NEXT_HOST), if more => continue,
             };
             // What somebody must do something about outweighs what may pass.
             if reasons.is_empty() || !failure.passes() {
@@ -67,6 +80,16 @@ impl Link {
             reasons.push(format!("{host}: {failure}"));
         }
         Err(Failure::new(kind, reasons.join("; ")))
+    }
+
+    async fn ready<'a>(
+        address: &Address,
+        host: &'a Host,
+        unsafe_no_fsync: bool,
+    ) -> (&'a Host, Answer<Self>) {
+        let opening = tokio::time::timeout(READY, Self::to(address, host, unsafe_no_fsync));
+        let late = || Failure::new(Kind::Unreachable, "not ready within ten seconds");
+        (host, opening.await.unwrap_or_else(|_| Err(late())))
     }
 
     async fn to(address: &Address, host: &Host, unsafe_no_fsync: bool) -> Answer<Self> {
@@ -87,6 +110,7 @@ impl Link {
             driver,
             dialect: Dialect::Portable,
             guarantee: Guarantee::default(),
+            generation: 0,
             host: host.to_string(),
         };
         let (dialect, guarantee) = look_at(&link.client, unsafe_no_fsync).await?;

@@ -12,10 +12,12 @@ use std::time::Duration;
 use futures::future::{BoxFuture, try_join_all};
 use journal::{JournalError, Nonce, Record, Slot, Successor};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_postgres::{Row, Statement};
 
-use crate::database::{Database, Value, ask, checksum, column, nonce_of, slot_of, unavailable};
+use crate::database::{
+    Database, Patience, Value, ask, checksum, column, nonce_of, slot_of, unavailable,
+};
 use crate::failure::{Failure, Kind};
 use crate::guarantee::Dialect;
 use crate::link::{Answer, Link};
@@ -111,9 +113,23 @@ pub(crate) async fn run(
 ) {
     let mut desk = Desk::on(first).await.ok();
     let mut pause = FIRST_PAUSE;
+    let mut patience = Patience::new(database.options.deadline);
     let mut round = Vec::with_capacity(MAX_ROUND);
-    while questions.recv_many(&mut round, MAX_ROUND).await > 0 {
-        if desk.as_ref().is_some_and(|desk| desk.link.is_closed()) {
+    let mut look_again = interval(database.options.look_every);
+    look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look_again.reset();
+    loop {
+        let asked = tokio::select! {
+            asked = questions.recv_many(&mut round, MAX_ROUND) => asked,
+            _ = look_again.tick() => {
+                look(&database, &mut desk, &patience).await;
+                continue;
+            }
+        };
+        if asked == 0 {
+            return;
+        }
+        if desk.as_ref().is_some_and(|desk| is_over(&database, desk)) {
             desk = None;
         }
         if desk.is_none() {
@@ -126,17 +142,35 @@ pub(crate) async fn run(
             }
         }
         let Some(open) = &desk else { continue };
-        match answer(&database, open, &round).await {
+        let began = Instant::now();
+        match answer(&database, open, &round, patience.get()).await {
             Ok((state, seen)) => {
+                patience.answered(began.elapsed());
                 deliver(&database, open, &state, round.drain(..).zip(seen)).await;
             }
             Err(failure) => {
+                if began.elapsed() >= patience.get() {
+                    patience.exhausted();
+                }
                 tracing::warn!(error = %failure, "reading the journal failed");
                 fail(round.drain(..), &failure);
                 desk = None;
             }
         }
     }
+}
+
+/// Looks at the server's settings again, where somebody is connected.
+async fn look(database: &Database, desk: &mut Option<Desk>, patience: &Patience) {
+    let Some(open) = desk.as_ref().filter(|desk| !is_over(database, desk)) else { return };
+    let looked = timeout(patience.get(), database.look_again(&open.link)).await;
+    if !matches!(looked, Ok(Ok(()))) {
+        *desk = None;
+    }
+}
+
+fn is_over(database: &Database, desk: &Desk) -> bool {
+    desk.link.is_closed() || desk.link.generation != database.generation()
 }
 
 async fn reopen(database: &Database, pause: &mut Duration) -> Answer<Desk> {
@@ -160,6 +194,7 @@ async fn answer(
     database: &Database,
     desk: &Desk,
     round: &[Question],
+    deadline: Duration,
 ) -> Answer<(State, Vec<Seen>)> {
     let began = Instant::now();
     let doubts = desk.link.doubts();
@@ -177,7 +212,6 @@ async fn answer(
         }
         Answer::Ok((seen, end, trimmed))
     };
-    let deadline = database.options.deadline;
     let Ok(answers) = timeout(deadline, everything).await else {
         let why = format!(
             "no answer within {deadline:?}; is a synchronous standby missing, or the server cut off?"

@@ -114,6 +114,81 @@ fn a_wait_for_the_standbys_that_is_cut_short_is_unknown_and_not_shown() {
 }
 
 #[test]
+fn a_server_that_hangs_is_given_up_soon_and_the_append_settled() {
+    let Some(_alone) = alone() else { return };
+    let to = runtime().block_on(async {
+        let hosts = url().expect("looked at before");
+        let host = hosts.split('@').nth(1).and_then(|rest| rest.split('/').next()).expect("a host");
+        host.parse().expect("an address")
+    });
+    let proxy = runtime().block_on(Proxy::start(to));
+    let through = url()
+        .expect("looked at before")
+        .replace(&to.to_string(), &format!("127.0.0.1:{}", proxy.port));
+    // As it is for people: nothing but the log's name is said.
+    let options = Options { log: name(), ..Options::default() };
+    let journal = open_at(&through, options.clone()).expect("open");
+    assert!(matches!(append(&journal, 1, 1), Append::Won));
+    proxy.set(Wire::QuestionsHeld);
+    let began = Instant::now();
+    assert!(settle(&journal, 2, 2), "it is ours, whichever of the two that were sent landed");
+    assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
+    // Those who read had a connection of their own, and are told when it is given up.
+    let tail = std::iter::repeat_with(|| block_on(journal.tail())).take(3).find_map(Result::ok);
+    assert_eq!(tail, Some(Slot(3)));
+    assert!(began.elapsed() < Duration::from_millis(4500), "{:?}", began.elapsed());
+    // What was held back arrives in the end, and changes nothing.
+    proxy.set(Wire::Open);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(rows(&options.log), 2);
+    assert!(matches!(append(&journal, 3, 3), Append::Won));
+}
+
+#[test]
+fn a_server_that_takes_no_writes_any_more_decides_nothing() {
+    let Some(_alone) = alone() else { return };
+    let options = Options { deadline: Duration::from_secs(1), ..options() };
+    let journal = open(options.clone()).expect("open");
+    assert!(matches!(append(&journal, 1, 1), Append::Won));
+    set("SET default_transaction_read_only = on");
+    let reset = Reset("default_transaction_read_only");
+    for _ in 0..3 {
+        let outcome = append(&journal, 2, 2);
+        assert!(matches!(outcome, Append::Unknown(_)), "{outcome:?}");
+    }
+    drop(reset);
+    assert!(settle(&journal, 2, 2), "it was never Lost");
+    assert_eq!(rows(&options.log), 2);
+}
+
+#[test]
+fn settings_that_change_are_seen_without_a_new_connection() {
+    let Some(_alone) = alone() else { return };
+    let options = Options { look_every: Duration::from_millis(200), ..options() };
+    let journal = open(options).expect("open");
+    assert!(matches!(append(&journal, 1, 1), Append::Won));
+    assert_eq!(journal.guarantee().level, Level::OneMachine);
+    let reconnects = journal.stats().reconnects();
+    set("SET synchronous_standby_names = 'nobody'");
+    let reset = Reset("synchronous_standby_names");
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(journal.guarantee().level, Level::Replicated);
+    drop(reset);
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(journal.guarantee().level, Level::OneMachine);
+    assert_eq!(journal.stats().reconnects(), reconnects);
+    // One that loses what it acknowledges is not written to any more.
+    set("SET fsync = off");
+    let reset = Reset("fsync");
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(journal.guarantee().level, Level::Nothing);
+    let outcome = append(&journal, 2, 2);
+    assert!(matches!(outcome, Append::Unknown(_)), "{outcome:?}");
+    drop(reset);
+    assert!(settle(&journal, 2, 2), "it is ours");
+}
+
+#[test]
 fn a_slow_standby_holds_up_tails_and_they_share_what_they_wait_for() {
     let Some(_alone) = alone() else { return };
     let journal = open(options()).expect("open");

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use engine::Engine;
+use engine::{Ending, Engine};
 use server::config::{self, Config, Invocation, Notice};
 use server::ctl::restore;
 use server::observe::supervisor::Supervisor;
 use server::start::{Member, WriterThread, Writing, start};
 use server::{observe, serve};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Fragmentation and the cost of a million small values decide memory and speed here; see ADR 0003.
 #[global_allocator]
@@ -84,7 +84,7 @@ fn run(config: &Config, notices: &[Notice]) -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(member(config)),
+        Ok(runtime) => runtime.block_on(members(config)),
         Err(error) => Err(format!("cannot start threads: {error}")),
     };
     match ended {
@@ -99,10 +99,45 @@ fn run(config: &Config, notices: &[Notice]) -> ExitCode {
     }
 }
 
-/// Runs a member until a signal asks it to stop; says which.
-async fn member(config: &Config) -> Result<&'static str, String> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+/// How a member ended that did not fail.
+enum End {
+    /// For good, and why.
+    Stopped(&'static str),
+    /// The journal has gone on without it: started again it begins from a checkpoint.
+    Overtaken,
+}
+
+/// Runs one member after another until a signal asks to stop; says which. There is another only where a
+/// replica was away for so long that it cannot go on from where it was.
+async fn members(config: &Config) -> Result<&'static str, String> {
+    let mut signals = Signals {
+        terminate: signal(SignalKind::terminate()).map_err(|e| e.to_string())?,
+        interrupt: signal(SignalKind::interrupt()).map_err(|e| e.to_string())?,
+    };
+    loop {
+        match member(config, &mut signals).await? {
+            End::Stopped(why) => return Ok(why),
+            End::Overtaken => tracing::warn!("starting anew, since the journal went on without us"),
+        }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Runs a member until a signal asks it to stop, or it cannot go on.
+async fn member(config: &Config, signals: &mut Signals) -> Result<End, String> {
     let thread = WriterThread::start();
     let thread = thread.map_err(|error| format!("cannot start the writer's thread: {error}"))?;
     let Member { engine, tasks, parts, listeners, exporter, lock } =
@@ -114,25 +149,32 @@ async fn member(config: &Config) -> Result<&'static str, String> {
     for listen in &config.listen_client_urls {
         tracing::info!(address = listen.url.as_str(), "ready to serve client requests");
     }
-    let mut why = Err("the writer ended: the journal takes no more entries".to_owned());
+    let mut asked = None;
     let supervisor = Supervisor::of_this_process();
     // Polled once every listener accepts.
     let shutdown = async {
         supervisor.ready(&addresses(config));
         tokio::select! {
-            _ = terminate.recv() => why = Ok("SIGTERM"),
-            _ = interrupt.recv() => why = Ok("SIGINT"),
+            signal = signals.next() => asked = Some(signal),
             _ = ended => {}
         }
-        supervisor.stopping();
-        hand_over(&engine).await;
+        if engine.status().ending != Some(Ending::Overtaken) {
+            supervisor.stopping();
+        }
+        if asked.is_some() {
+            hand_over(&engine).await;
+        }
     };
     let served = serve::serve(parts, listeners, shutdown).await;
     engine.stop();
     let joined = tokio::task::spawn_blocking(move || thread.join());
-    if joined.await.is_err() {
-        why = Err("the writer's thread died".to_owned());
-    }
+    let end = match (joined.await, asked, engine.status().ending) {
+        (Ok(Err(_)) | Err(_), ..) => Err("the writer's thread died".to_owned()),
+        (_, Some(signal), _) => Ok(End::Stopped(signal)),
+        (_, _, Some(Ending::Removed)) => Ok(End::Stopped("removed from the cluster")),
+        (_, _, Some(Ending::Overtaken)) => Ok(End::Overtaken),
+        _ => Err("the writer ended: the journal takes no more entries".to_owned()),
+    };
     watches.abort();
     compactor.abort();
     if let Some(exporting) = exporting {
@@ -141,7 +183,7 @@ async fn member(config: &Config) -> Result<&'static str, String> {
     }
     drop(lock);
     served.map_err(|error| error.to_string())?;
-    why
+    end
 }
 
 /// Has another replica write from now on, while this one still answers: clients see no more of it than the

@@ -98,10 +98,9 @@ pub async fn start(config: &Config, writer: Handle) -> Result<Member, StartError
         checkpoints: Some(config.data_dir.join("checkpoints")),
         clock: Arc::new(SystemClock::new()),
         member: MemberId(ids.member_id),
-        replicas: replica
-            .as_ref()
-            .zip(opened.objects)
-            .map(|(of, objects)| replicas::parts(config, of.member, objects, peer_credentials)),
+        replicas: replica.as_ref().zip(opened.objects).map(|(of, objects)| {
+            replicas::parts(config, of.member, objects, &metrics.peers, peer_credentials)
+        }),
         observer: Arc::<StoreMetrics>::clone(&metrics.store),
         options: engine_options(config),
     };
@@ -111,7 +110,7 @@ pub async fn start(config: &Config, writer: Handle) -> Result<Member, StartError
         ids.member_id = engine.status().member.0;
         directory::keep(config, ids)?;
     }
-    let peers = replica.as_ref().map(|_| replicas::attendant(config, &engine));
+    let peers = replica.as_ref().map(|_| replicas::attendant(config, &engine, &metrics.peers));
     let services = Services::of(rpc::Parts {
         engine: engine.clone(),
         identity: identity(config, ids),

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use at_once::{AtOnce, write_at_once};
 pub(crate) use checkpoint::{newest, position_of, read, unforeseeable_hash};
-pub(crate) use shared::fetch;
+pub(crate) use shared::{fetch, unreachable};
 
 /// After a failure the next attempt waits so long.
 const RETRY: Duration = Duration::from_secs(30);

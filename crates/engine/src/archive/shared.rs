@@ -36,13 +36,23 @@ pub(super) fn share(
         }
         let kept = positions(objects).await.map_err(failed)?;
         assert!(kept.contains(&position), "what was kept is there");
-        let Some(&oldest) = kept.iter().rev().take(KEPT).next_back() else { return Ok(()) };
+        // One that stands further on may be of a journal that was put back: nothing is trimmed for it.
+        let covered = kept.iter().rev().filter(|kept| **kept <= position);
+        let Some(&oldest) = covered.take(KEPT).last() else { return Ok(()) };
         journal.trim(Slot(oldest.0).next()).await.map_err(failed)?;
         for old in kept.into_iter().filter(|position| *position < oldest) {
             objects.delete(&name(old)).await.map_err(failed)?;
         }
         Ok(())
     })
+}
+
+/// Why recovery ends where the journal begins after all that is known.
+pub(crate) fn unreachable(first: Slot, stood: Position) -> OpenError {
+    OpenError::Checkpoint(format!(
+        "the journal begins at slot {first}, this replica's own checkpoint ends at {stood}, and no checkpoint \
+         that the replicas share lies between: all replicas must name the same --archive"
+    ))
 }
 
 /// Fetches the newest checkpoint into `folder`, if there is one behind `after`.

@@ -15,6 +15,7 @@ use super::replica::Way;
 use super::{News, Role};
 use crate::fault::Fault;
 use crate::inbox::{Handed, Load};
+use crate::vitals::Ending;
 use crate::writer::Writer;
 
 /// How often what time brings is looked at.
@@ -26,6 +27,9 @@ const FETCH_WATCHFUL: Duration = Duration::from_secs(1);
 impl Writer {
     /// Takes in what reached us.
     pub(crate) fn receive(&mut self, mail: Mail) {
+        if self.ended {
+            return;
+        }
         match mail {
             Mail::Fetched(found) => self.fetched(found),
             Mail::Wanted(position) => self.want(position),
@@ -36,7 +40,7 @@ impl Writer {
             Mail::Forwarded(forwarded) => self.forwarded(forwarded),
             Mail::Ask(question) => self.question(question),
             Mail::Digested(position, digest) => self.digested(position, digest),
-            Mail::Diverged(why) => self.stop_for(why),
+            Mail::Diverged(why) => self.stop_for(Ending::Failed, why),
             Mail::HandOver(to, reply) => self.hand_over(to, reply),
         }
     }
@@ -45,7 +49,7 @@ impl Writer {
     pub(crate) fn pulse(&mut self) {
         let now = self.shared.clock.monotonic();
         let role = self.role;
-        let Some(replica) = &mut self.replica else { return };
+        let Some(replica) = self.replica.as_mut().filter(|_| !self.ended) else { return };
         let patience = self.shared.options.request_timeout;
         while let Some(oldest) = replica.parked.front() {
             if now.saturating_sub(oldest.since) < patience && !oldest.reply.is_closed() {
@@ -66,7 +70,7 @@ impl Writer {
             Role::Guest => FETCH_ALONE,
             _ => FETCH_WATCHFUL,
         };
-        if replica.handing.as_ref().is_some_and(|(_, reply)| reply.is_closed()) {
+        if replica.handing.as_ref().is_some_and(|handing| handing.is_given_up()) {
             replica.handing = None;
         }
         if role == Role::Writer && !replica.parked.is_empty() {

@@ -165,7 +165,7 @@ async fn append(
             catch_up(state, &**journal, own, None).await.map(drop)
         }
         Settled::Refused(why) => Err(OpenError::Journal(why)),
-        Settled::Failed(why) => Err(OpenError::Entry(why)),
+        Settled::Overtaken(why) | Settled::Failed(why) => Err(OpenError::Entry(why)),
     }
 }
 

@@ -11,6 +11,7 @@ use state::Position;
 use super::mail::Mail;
 use super::replica::Way;
 use crate::entries::decode;
+use crate::vitals::Ending;
 use crate::writer::Writer;
 
 /// Bytes of entries read from the journal at a time.
@@ -51,9 +52,9 @@ impl Writer {
             Ok(records) => {
                 records.iter().for_each(|record| self.take_entry(record.slot, &record.body));
             }
-            Err(JournalError::Trimmed { first }) => self.stop_for(format!(
-                "the journal begins at slot {first}, and this replica stands at {before}: start it \
-                 again, it will begin from a checkpoint"
+            Err(JournalError::Trimmed { first }) => self.stop_for(Ending::Overtaken, format!(
+                "the journal begins at slot {first}, and this replica stands at {before}: it begins \
+                 anew from a checkpoint"
             )),
             Err(error) => tracing::warn!(%error, "cannot read the journal"),
         }
@@ -105,7 +106,7 @@ impl Writer {
                 self.apply(slot, &entry, body, None);
                 self.maintain();
             }
-            Err(error) => self.stop_for(error.to_string()),
+            Err(error) => self.stop_for(Ending::Failed, error.to_string()),
         }
     }
 

@@ -115,6 +115,19 @@ pub(crate) struct Sent {
     pub(crate) waiter: Option<Waiter>,
 }
 
+/// Another is to be the writer.
+pub(crate) struct Handing {
+    pub(crate) to: MemberId,
+    /// Who asked for it; nobody, if we are about to be removed.
+    pub(crate) reply: Option<oneshot::Sender<Result<MemberId, Fault>>>,
+}
+
+impl Handing {
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.reply.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+}
+
 /// The way to the writer.
 pub(crate) enum Way {
     /// There is none; the next try is due then.
@@ -171,7 +184,7 @@ pub(crate) struct Replica {
     pub(crate) parked: VecDeque<Question>,
     pub(crate) questions: u64,
     /// Who is to be the writer instead of us.
-    pub(crate) handing: Option<(MemberId, oneshot::Sender<Result<MemberId, Fault>>)>,
+    pub(crate) handing: Option<Handing>,
 }
 
 impl Replica {

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use state::{Command, Epoch, MemberId};
+use state::{Cluster, Command, Epoch, MemberId};
 use tokio::sync::{broadcast, oneshot};
 
-use super::Role;
 use super::follow::KEPT;
+use super::replica::Handing;
+use super::{Replica, Role};
 use crate::fault::Fault;
+use crate::vitals::Ending;
 use crate::writer::Writer;
 
 /// Whoever took the journal is left in peace for so many times the patience.
 const PEACE: u32 = 10;
+/// After so many times the patience there should have been another writer.
+const LOST: u32 = 2;
 
 impl Writer {
     /// Whether another writer is needed, and whether it is to be us.
@@ -45,6 +49,17 @@ impl Writer {
         self.role = Role::Claiming;
     }
 
+    /// Whether we know of nobody who orders what we are asked: the writer is silent, the journal shows nothing
+    /// of it, and nobody has taken its place, for longer than that should take.
+    pub(crate) fn has_lost_the_writer(&self) -> bool {
+        let Some(replica) = self.replica.as_ref().filter(|_| self.role != Role::Writer) else {
+            return false;
+        };
+        let heard = replica.heard.max(replica.at_work.unwrap_or_default());
+        let silence = self.shared.clock.monotonic().saturating_sub(heard);
+        silence > replica.settings.patience * LOST
+    }
+
     /// Another epoch began with the entry that was just applied.
     pub(crate) fn epoch_changed(&mut self, ours: bool) {
         let epoch = self.state.epoch();
@@ -65,7 +80,7 @@ impl Writer {
         (replica.overtaken, replica.yielding, replica.outsider) = (false, false, Some(now));
         replica.hang_up(now);
         let writer = self.state.cluster().writer();
-        if let Some((to, reply)) = replica.handing.take() {
+        if let Some(Handing { to, reply: Some(reply) }) = replica.handing.take() {
             let handed = writer == Some(to);
             let failed = || Fault::Unavailable("another replica took over".to_owned());
             drop(reply.send(if handed { Ok(to) } else { Err(failed()) }));
@@ -94,9 +109,13 @@ impl Writer {
     pub(crate) fn leave_if_removed(&mut self, commands: &[Command]) {
         let Some(replica) = &self.replica else { return };
         let me = replica.me;
-        let named = |command: &Command| matches!(command.bare(), Command::MemberRemove { member } if *member == me);
-        if commands.iter().any(named) && self.state.cluster().is_removed(me) {
-            self.stop_for(format!("member {:016x} was removed from the cluster", me.0));
+        if commands.iter().any(|command| removes(command, me))
+            && self.state.cluster().is_removed(me)
+        {
+            let error = "the member has been permanently removed from the cluster";
+            tracing::warn!(member = %format_args!("{:x}", me.0), error, "server error");
+            tracing::warn!("data-dir used by this member must be removed");
+            self.stop_for(Ending::Removed, error.to_owned());
         }
     }
 
@@ -124,22 +143,45 @@ impl Writer {
             drop(reply.send(Ok(replica.me)));
             return;
         }
-        let members = self.state.cluster().members();
-        let fit = |id: &MemberId| members.get(id).is_some_and(|member| !member.learner);
-        let mut present = replica.followers.keys().copied().filter(fit);
-        let target = present.find(|id| to.is_none_or(|to| *id == to));
-        match target {
+        match successor(replica, self.state.cluster(), to) {
             None => drop(reply.send(refuse("no such replica follows"))),
             Some(_) if replica.handing.is_some() => {
                 drop(reply.send(refuse("the journal is being handed over already")));
             }
-            Some(target) => replica.handing = Some((target, reply)),
+            Some(to) => replica.handing = Some(Handing { to, reply: Some(reply) }),
         }
+    }
+
+    /// Whether these commands take us out of the cluster while we are its writer. Then another becomes it
+    /// first, if there is one, and they are ordered there: nobody has to find out that we are gone.
+    pub(crate) fn hands_over_before(&mut self, commands: &[Command]) -> bool {
+        let Some(replica) = &mut self.replica else { return false };
+        let removed = commands.iter().find(|command| removes(command, replica.me));
+        let Some(removed) = removed.filter(|_| self.role == Role::Writer) else { return false };
+        // What will be refused moves nothing.
+        if self.state.auth().may_administer(removed.who()).is_err() {
+            return false;
+        }
+        let to = successor(replica, self.state.cluster(), None);
+        replica.handing = to.map(|to| Handing { to, reply: None });
+        to.is_some()
     }
 
     /// The claim that makes another the writer, once nothing of ours is on its way.
     pub(crate) fn handing_claim(&self) -> Option<Command> {
-        let (to, _) = self.replica.as_ref()?.handing.as_ref()?;
-        Some(Command::Claim { epoch: Epoch(self.state.epoch().0 + 1), member: *to })
+        let to = self.replica.as_ref()?.handing.as_ref()?.to;
+        Some(Command::Claim { epoch: Epoch(self.state.epoch().0 + 1), member: to })
     }
+}
+
+/// Who may write instead of us: the one named, or any, of those that follow.
+fn successor(replica: &Replica, cluster: &Cluster, to: Option<MemberId>) -> Option<MemberId> {
+    let members = cluster.members();
+    let fit = |id: &MemberId| members.get(id).is_some_and(|member| !member.learner);
+    let mut present = replica.followers.keys().copied().filter(fit);
+    present.find(|id| to.is_none_or(|to| *id == to))
+}
+
+fn removes(command: &Command, who: MemberId) -> bool {
+    matches!(command.bare(), Command::MemberRemove { member } if *member == who)
 }

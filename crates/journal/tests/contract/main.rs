@@ -1,4 +1,7 @@
-//! What "implements [`journal::Journal`]" means: one suite, run over every backend and wrapper.
+//! What "implements [`journal::Journal`]" and [`journal::Objects`] means: a suite each, run over every backend
+//! and wrapper.
 
+mod archives;
 mod backends;
+mod objects;
 mod suite;

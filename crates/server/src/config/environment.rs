@@ -1,4 +1,4 @@
-//! `ETCD_<FLAG>` and `MERIDIAN_JOURNAL`: the environment as a second command line. A flag that is
+//! `ETCD_<FLAG>`, and `MERIDIAN_<FLAG>` for our own: the environment as a second command line. A flag that is
 //! set in both places is refused, as in etcd.
 
 use super::aliases::{self, Alias};
@@ -6,16 +6,13 @@ use super::flags::Flags;
 use super::notice::Notice;
 use super::table;
 
-/// Our own flags, whose variables etcd's prefix does not cover.
-const OURS: [(&str, &str); 2] =
-    [("journal", "MERIDIAN_JOURNAL"), ("hold-level", "MERIDIAN_HOLD_LEVEL")];
+/// Our own flags, which etcd's prefix does not cover.
+const OURS: [&str; 3] = ["journal", "archive", "hold-level"];
 
 /// The environment variable of a flag.
 pub(crate) fn variable(flag: &str) -> String {
-    if let Some((_, variable)) = OURS.iter().find(|(ours, _)| *ours == flag) {
-        return (*variable).to_owned();
-    }
-    format!("ETCD_{}", flag.to_ascii_uppercase().replace('-', "_"))
+    let prefix = if OURS.contains(&flag) { "MERIDIAN" } else { "ETCD" };
+    format!("{prefix}_{}", flag.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// The value of the variable for one flag, where it is not empty.

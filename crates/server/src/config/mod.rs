@@ -4,6 +4,7 @@
 //! do about it. Nothing here touches the process: arguments, environment and files are handed in.
 
 mod aliases;
+mod archive;
 mod auth;
 mod compaction;
 mod duration;
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 use state::Level;
 
+pub use archive::ArchivePlace;
 pub use auth::{AuthToken, JwtOptions, SignMethod};
 pub use compaction::AutoCompaction;
 pub(crate) use duration::go_duration;
@@ -83,6 +85,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the journal is kept.
     pub journal: JournalPlace,
+    /// Where replicas share checkpoints.
+    pub archive: ArchivePlace,
     /// Where other replicas are served; nowhere, if the journal is not shared.
     pub listen_peer_urls: Vec<Listen>,
     /// TLS towards other replicas.

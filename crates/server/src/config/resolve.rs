@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use state::Level;
 
+use super::archive::ArchivePlace;
 use super::auth::{self, AuthToken};
 use super::compaction::AutoCompaction;
 use super::flags::Flags;
@@ -84,6 +85,7 @@ fn build(
         listen_metrics_urls: metrics,
         advertise_client_urls: flags.urls("advertise-client-urls"),
         journal: JournalPlace::File,
+        archive: ArchivePlace::parse(&flags.text("archive"))?,
         listen_peer_urls: bind(flags.urls("listen-peer-urls"))?,
         peer_tls: None,
         initial_advertise_peer_urls: member.peer_urls,

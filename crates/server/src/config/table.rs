@@ -92,6 +92,12 @@ const MERIDIAN: &[Flag] = &[
         "0",
         "Keep all replicas at this level, so that older programs can take their places again; 0 holds nothing.",
     ),
+    shared(
+        "archive",
+        Text,
+        "",
+        "Where replicas share checkpoints, the same for all: file:///FOLDER that all mount; if empty, with the journal.",
+    ),
     used(CONFIG_FILE, Text, "", "Read all settings from this file, and no others."),
     used("version", Bool, "false", "Print the version and exit."),
 ];

@@ -56,6 +56,7 @@ fn identity(services: &Services, out: &mut Exposition) {
     for remote in &remotes {
         out.value(name, &[("Local", &id), ("Remote", remote)], 1);
     }
+    services.metrics.peers.expose(out, &id);
 }
 
 /// What does not happen to a single member, of etcd or here, and what has nothing to do here. The
@@ -137,7 +138,7 @@ fn standing(services: &Services, out: &mut Exposition) {
         out.single(name, Gauge, help, value);
     }
     let name = "etcd_server_leader_changes_seen_total";
-    out.single(name, Counter, "The number of leader changes seen.", has_leader);
+    out.single(name, Counter, "The number of leader changes seen.", status.leader_changes);
     journal(&status, out);
     replicas(services, &status, out);
     lags(services, &status, out);

@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 
 use super::exposition::{Exposition, Type};
 use super::histogram::{Histogram, Unit};
+use super::peers::PeerMetrics;
 use super::process::Started;
 use super::spans::Spans;
 use super::store::StoreMetrics;
@@ -61,6 +62,8 @@ pub struct Metrics {
     versions: RwLock<Vec<ClientVersion>>,
     /// What the journal and the writer measure.
     pub store: Arc<StoreMetrics>,
+    /// What goes over lines to other replicas.
+    pub peers: PeerMetrics,
     /// Commands that were ordered, or were to be, and whose outcome nobody learnt.
     pub proposals_failed: AtomicU64,
     /// Reads that could not be made linearizable.
@@ -134,6 +137,7 @@ impl Metrics {
             received_bytes: AtomicU64::new(0),
             versions: RwLock::default(),
             store: Arc::new(StoreMetrics::new(settings.warn_apply_after)),
+            peers: PeerMetrics::default(),
             proposals_failed: AtomicU64::new(0),
             read_indexes_failed: AtomicU64::new(0),
             leases: Leases::default(),

@@ -6,6 +6,7 @@ pub mod journal;
 mod journald;
 pub mod logs;
 pub mod metrics;
+pub mod peers;
 pub mod process;
 pub mod profile;
 pub mod request;

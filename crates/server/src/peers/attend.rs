@@ -1,7 +1,7 @@
 //! The writer's end of lines: the service `meridian.peer.v1.Replicas`.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::{LARGEST_MESSAGE, MOST_BYTES, MOST_MESSAGES, PATIENCE, PING_AFTER, PO
 use super::{Writer, message};
 use crate::grpc::{Code, Context, Kind, Messages, Payload, Requests, Service, Settings, Status};
 use crate::observe::metrics::{Meter, MethodName, Metrics, Settings as Measured};
+use crate::observe::peers::{Peer, PeerMetrics, Standing};
 
 /// Answers other replicas.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub struct Attendant {
     writer: Arc<dyn Writer>,
     /// Nobody looks at these: what lines do is measured by the engine.
     metrics: Arc<Metrics>,
+    counts: PeerMetrics,
 }
 
 /// The one method.
@@ -45,7 +47,13 @@ impl Attendant {
     #[must_use]
     pub fn new(cluster: u64, writer: Arc<dyn Writer>) -> Self {
         let metrics = Arc::new(Metrics::new([NAME].into_iter(), Measured::default()));
-        Self { cluster, writer, metrics }
+        Self { cluster, writer, metrics, counts: PeerMetrics::default() }
+    }
+
+    /// Counts what is carried.
+    #[must_use]
+    pub fn counting(self, counts: PeerMetrics) -> Self {
+        Self { counts, ..self }
     }
 
     /// The limits of connections that lines come on.
@@ -68,6 +76,7 @@ impl Attendant {
         news: mpsc::Sender<News>,
         open: oneshot::Sender<()>,
         left: oneshot::Receiver<Infallible>,
+        follower: Arc<OnceLock<Arc<Peer>>>,
     ) -> Result<(), Status> {
         let first = timeout(PATIENCE, requests.next()).await.map_err(|_| silent())?;
         let first = first.ok_or_else(silent)??;
@@ -81,12 +90,14 @@ impl Attendant {
         if let Poll::Ready(ended) = poll!(&mut following) {
             return ended.map_err(Status::from);
         }
+        let peer = Arc::clone(follower.get_or_init(|| self.counts.of(hello.member.0)));
         if open.send(()).is_err() {
             return Ok(());
         }
+        let standing = Standing::with(peer);
         let broken = tokio::select! {
             ended = &mut following => return ended.map_err(Status::from),
-            ended = take_in(requests, queue) => ended,
+            ended = take_in(requests, queue, &standing.0) => ended,
             _ = left => Ok(()),
         };
         // No order comes any more: whoever serves the line sees that and ends it in good order.
@@ -106,10 +117,15 @@ impl Attendant {
 }
 
 /// Takes in orders until the line ends.
-async fn take_in(mut requests: Requests, mut queue: Queue<Order>) -> Result<(), Status> {
+async fn take_in(
+    mut requests: Requests,
+    mut queue: Queue<Order>,
+    peer: &Peer,
+) -> Result<(), Status> {
     while let Some(message) = requests.next().await {
         let message = message?;
         let size = message.len();
+        peer.received(size);
         let order = message::read_order(message).map_err(|why| {
             tracing::error!(reason = why, "a follower's line is cut");
             malformed(why)
@@ -157,8 +173,10 @@ impl Service for Attendant {
         let (sender, news) = mpsc::channel(MOST_MESSAGES);
         let (open, opened) = oneshot::channel();
         let (stays, left) = oneshot::channel();
-        let task = tokio::spawn(self.clone().attend(requests, sender, open, left));
-        let line = Attended { task: Some(task), opened: Some(opened), news, _stays: stays };
+        let follower = Arc::default();
+        let attending = self.clone().attend(requests, sender, open, left, Arc::clone(&follower));
+        let task = Some(tokio::spawn(attending));
+        let line = Attended { task, opened: Some(opened), news, follower, _stays: stays };
         Ok(Box::pin(stream::unfold(line, |mut line| async move {
             let next = line.next().await?;
             Some((next, line))
@@ -175,6 +193,8 @@ struct Attended {
     task: Option<JoinHandle<Result<(), Status>>>,
     opened: Option<oneshot::Receiver<()>>,
     news: mpsc::Receiver<News>,
+    /// Who hears it, once that is known.
+    follower: Arc<OnceLock<Arc<Peer>>>,
     _stays: oneshot::Sender<Infallible>,
 }
 
@@ -189,7 +209,13 @@ impl Attended {
             return self.end().await;
         }
         match self.news.recv().await {
-            Some(news) => Some(Ok(message::news(news))),
+            Some(news) => {
+                let message = message::news(news);
+                if let Some(follower) = self.follower.get() {
+                    follower.sent(message.len());
+                }
+                Some(Ok(message))
+            }
             None => self.end().await,
         }
     }

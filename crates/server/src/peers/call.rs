@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use engine::replicas::{Hello, Line, News, Order, Peers};
@@ -26,6 +28,7 @@ use super::{FOLLOW, LARGEST_MESSAGE, MOST_BYTES, MOST_MESSAGES, PATIENCE, SILENC
 use super::{PING_AFTER, PONG_WITHIN, message};
 use crate::config::Url;
 use crate::grpc::Decoder;
+use crate::observe::peers::{Peer, PeerMetrics, Standing};
 
 /// How much one who calls may be sent before it takes it in.
 const WINDOW: u32 = 8 << 20;
@@ -37,6 +40,7 @@ const TOGETHER: usize = 64 << 10;
 pub struct Caller {
     cluster: u64,
     dialer: Dialer,
+    counts: PeerMetrics,
     /// Where lines live: who calls may be on a thread that knows no network.
     runtime: Handle,
 }
@@ -45,7 +49,13 @@ impl Caller {
     /// For the members of this cluster. Lines live on `runtime`, which must drive I/O and time.
     #[must_use]
     pub fn new(cluster: u64, dialer: Dialer, runtime: Handle) -> Self {
-        Self { cluster, dialer, runtime }
+        Self { cluster, dialer, counts: PeerMetrics::default(), runtime }
+    }
+
+    /// Counts what is carried.
+    #[must_use]
+    pub fn counting(self, counts: PeerMetrics) -> Self {
+        Self { counts, ..self }
     }
 }
 
@@ -56,14 +66,18 @@ impl Peers for Caller {
         peer_urls: Vec<String>,
         hello: Hello,
     ) -> BoxFuture<'static, Result<Line, String>> {
-        let Self { cluster, dialer, runtime } = self.clone();
+        let Self { cluster, dialer, counts, runtime } = self.clone();
+        let peer = counts.of(member.0);
         let first = message::hello(cluster, &hello);
-        let opening = runtime.spawn(open_any(dialer, peer_urls, first));
+        let opening = runtime.spawn(open_any(dialer, peer_urls, first, Arc::clone(&peer)));
         let mut opening = Abandoned(opening);
         Box::pin(async move {
             let opened = (&mut opening.0).await;
             let opened = opened.unwrap_or_else(|error| Err(error.to_string()));
-            opened.map_err(|why| format!("member {:x}: {why}", member.0))
+            opened.map_err(|why| {
+                peer.failed();
+                format!("member {:x}: {why}", member.0)
+            })
         })
     }
 }
@@ -78,11 +92,16 @@ impl<T> Drop for Abandoned<T> {
 }
 
 /// Tries one URL after the other.
-async fn open_any(dialer: Dialer, urls: Vec<String>, hello: Bytes) -> Result<Line, String> {
+async fn open_any(
+    dialer: Dialer,
+    urls: Vec<String>,
+    hello: Bytes,
+    peer: Arc<Peer>,
+) -> Result<Line, String> {
     let mut failures = Vec::new();
     for url in urls {
         let opened = match Url::parse(&url) {
-            Ok(parsed) => timeout(PATIENCE, open(&dialer, &parsed, hello.clone())).await,
+            Ok(parsed) => timeout(PATIENCE, open(&dialer, &parsed, hello.clone(), &peer)).await,
             Err(why) => Ok(Err(why)),
         };
         match opened {
@@ -97,31 +116,34 @@ async fn open_any(dialer: Dialer, urls: Vec<String>, hello: Bytes) -> Result<Lin
     Err(failures.join("; "))
 }
 
-async fn open(dialer: &Dialer, url: &Url, hello: Bytes) -> Result<Line, String> {
+async fn open(dialer: &Dialer, url: &Url, hello: Bytes, peer: &Arc<Peer>) -> Result<Line, String> {
     let wire = dialer.dial(url).await?;
     let (mut sender, connection) = shake_hands(wire).await.map_err(|e| e.to_string())?;
     tokio::spawn(async move { drop(connection.await) });
     let (orders, to_send) = mpsc::channel(MOST_MESSAGES);
     let (goes_on, over) = oneshot::channel();
     let authority = if url.scheme().is_unix() { "localhost" } else { url.authority() };
+    let (began, sent) = (Instant::now(), Arc::clone(peer));
     let request = Request::post(format!("http://{authority}{FOLLOW}"))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
-        .body(Orders { hello: Some(hello), orders: to_send, next: None, over })
+        .body(Orders { hello: Some(hello), orders: to_send, next: None, over, peer: sent })
         .map_err(|error| error.to_string())?;
     let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
-    let mut incoming = Listener::of(answer)?;
+    let mut incoming = Listener::of(answer, peer)?;
     match incoming.next().await? {
         Some(first) if message::is_welcome(first.clone()) => {}
         Some(_) => return Err(message::not_understood("a line begins with an answer")),
         None => return Err("it closed the line at once".to_owned()),
     }
+    peer.answered(began.elapsed());
+    let standing = Standing::with(Arc::clone(peer));
     let (queue, news) = Queue::new(MOST_MESSAGES, MOST_BYTES);
     tokio::spawn(async move {
         let why = listen(incoming, queue).await;
         tracing::debug!(reason = why, "a line to the writer ended");
         // Both directions end together.
-        drop((sender, goes_on));
+        drop((sender, goes_on, standing));
     });
     Ok(Line { orders, news })
 }
@@ -172,16 +194,18 @@ async fn listen(mut incoming: Listener, mut queue: Queue<News>) -> String {
 struct Listener {
     body: Incoming,
     decoder: Decoder,
+    peer: Arc<Peer>,
 }
 
 impl Listener {
-    fn of(answer: Response<Incoming>) -> Result<Self, String> {
+    fn of(answer: Response<Incoming>, peer: &Arc<Peer>) -> Result<Self, String> {
         let (head, body) = answer.into_parts();
         if !head.status.is_success() {
             return Err(format!("it answers {}: is it the peer URL of a replica?", head.status));
         }
         refusal(&head.headers)?;
-        Ok(Self { body, decoder: Decoder::new(LARGEST_MESSAGE, None) })
+        let peer = Arc::clone(peer);
+        Ok(Self { body, decoder: Decoder::new(LARGEST_MESSAGE, None), peer })
     }
 
     /// The next message; none at the end. Any bytes count as a sign of life: a large entry takes its time.
@@ -198,7 +222,10 @@ impl Listener {
                 None => return Ok(None),
             };
             match frame.into_data() {
-                Ok(data) => self.decoder.push(data),
+                Ok(data) => {
+                    self.peer.received(data.len());
+                    self.decoder.push(data);
+                }
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
                         refusal(&trailers)?;
@@ -225,6 +252,7 @@ struct Orders {
     next: Option<Bytes>,
     /// Ready once the other direction is over.
     over: oneshot::Receiver<Infallible>,
+    peer: Arc<Peer>,
 }
 
 impl Orders {
@@ -249,6 +277,7 @@ impl Body for Orders {
             return Poll::Ready(Some(Err(Over)));
         }
         if let Some(hello) = self.hello.take() {
+            self.peer.sent(hello.len());
             return Poll::Ready(Some(Ok(Frame::data(hello))));
         }
         let first = match self.poll_next(cx) {
@@ -272,6 +301,7 @@ impl Body for Orders {
             }
         }
         let data = if together.is_empty() { first } else { together.freeze() };
+        self.peer.sent(data.len());
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
 }

@@ -11,6 +11,7 @@ mod encode;
 mod header;
 mod health;
 mod kv;
+mod leader;
 mod lease;
 mod lock;
 pub mod maintenance;
@@ -179,8 +180,7 @@ impl Services {
             None => "unknown",
         };
         self.metrics.client(version, method.name().kind);
-        let leader_wanted = context.metadata.get("hasleader").is_some_and(|v| v == "true");
-        if leader_wanted && self.engine.status().leader.0 == 0 {
+        if leader::is_wanted(context) && !self.has_leader() {
             return Err(status::NO_LEADER);
         }
         Ok(())
@@ -326,8 +326,10 @@ impl Service for Services {
         self.check_learner(method, &Bytes::new())?;
         self.enter(method, &context)?;
         match method {
-            Method::Watch => Ok(self.watch(&context, requests)),
-            Method::LeaseKeepAlive => Ok(self.lease_keep_alive(&context, requests)),
+            Method::Watch => Ok(self.while_led(&context, self.watch(&context, requests))),
+            Method::LeaseKeepAlive => {
+                Ok(self.while_led(&context, self.lease_keep_alive(&context, requests)))
+            }
             other => Err(other.misled()),
         }
     }

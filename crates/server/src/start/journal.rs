@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use journal::file::{Disk, RealDisk, UnsyncedDisk};
-use journal::{FileJournal, FileOptions, Journal, Objects};
+use journal::{Archive, FileJournal, FileOptions, FolderObjects, Journal, Objects};
 use postgres_journal::{Address, PostgresJournal};
 use tokio::runtime::Handle;
 
 use super::StartError;
-use crate::config::{Config, JournalPlace};
+use crate::config::{ArchivePlace, Config, JournalPlace};
 use crate::observe::exposition::{Exposition, Type};
 use crate::observe::journal::SharedJournal;
 use crate::observe::store::StoreMetrics;
@@ -80,9 +80,30 @@ async fn postgres(
         tracing::warn!(%guarantee, "opened the journal: one machine's death can lose data");
     }
     let journal = Arc::new(journal);
-    let objects: Arc<dyn Objects> = Arc::<PostgresJournal>::clone(&journal);
+    let objects = archive(config, Arc::<PostgresJournal>::clone(&journal)).await?;
     let told = Arc::new(Postgres(Arc::clone(&journal)));
     Ok(Opened { journal, shared: Some(told), objects: Some(objects) })
+}
+
+/// Where checkpoints are shared: listed with the journal, and kept there or in another place.
+async fn archive(
+    config: &Config,
+    list: Arc<PostgresJournal>,
+) -> Result<Arc<dyn Objects>, StartError> {
+    let archive = match &config.archive {
+        ArchivePlace::Journal => Archive::beside(list),
+        ArchivePlace::Folder(mounted) => {
+            let name = format!("file://{}", mounted.display());
+            let place = FolderObjects::open(mounted, &config.initial_cluster_token);
+            let place = place.map_err(|why| StartError(format!("--archive={name}: {why}")))?;
+            Archive::elsewhere(list, Arc::new(place), name)
+        }
+    };
+    // Who has a checkpoint of its own can do without, until it is to share one.
+    if let Err(why) = archive.check().await {
+        tracing::error!(%why, "the checkpoints that the replicas share cannot be read here");
+    }
+    Ok(Arc::new(archive))
 }
 
 /// What a journal in PostgreSQL has to tell.

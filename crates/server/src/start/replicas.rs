@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 
 use super::{StartError, texts};
 use crate::config::Config;
+use crate::observe::peers::PeerMetrics;
 use crate::peers::{Attendant, Caller, Dialer};
 use crate::rpc::maintenance::VERSION;
 use crate::security::Credentials;
@@ -25,9 +26,11 @@ pub(super) fn parts(
     config: &Config,
     member: Option<u64>,
     objects: Arc<dyn Objects>,
+    counts: &PeerMetrics,
     credentials: Option<Arc<Credentials>>,
 ) -> Replicas {
-    let dialer = Dialer::new(credentials);
+    let caller =
+        Caller::new(config.identity.cluster_id, Dialer::new(credentials), Handle::current());
     let myself = Myself {
         member: member.map(MemberId),
         name: config.name.clone(),
@@ -38,7 +41,7 @@ pub(super) fn parts(
     let founders = config.founders.iter();
     let founders = founders.map(|founder| (MemberId(founder.member_id), texts(&founder.peer_urls)));
     Replicas {
-        peers: Arc::new(Caller::new(config.identity.cluster_id, dialer, Handle::current())),
+        peers: Arc::new(caller.counting(counts.clone())),
         objects,
         myself,
         digest_every: config.digest_every,
@@ -48,6 +51,7 @@ pub(super) fn parts(
 }
 
 /// The server's part of it.
-pub(super) fn attendant(config: &Config, engine: &Engine) -> Attendant {
-    Attendant::new(config.identity.cluster_id, Arc::new(engine.clone()))
+pub(super) fn attendant(config: &Config, engine: &Engine, counts: &PeerMetrics) -> Attendant {
+    let attendant = Attendant::new(config.identity.cluster_id, Arc::new(engine.clone()));
+    attendant.counting(counts.clone())
 }

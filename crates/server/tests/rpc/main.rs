@@ -7,6 +7,7 @@ mod collector;
 mod election;
 mod gone;
 mod kv;
+mod leader;
 mod lease;
 mod lock;
 mod maintenance;
@@ -17,6 +18,8 @@ mod pings;
 mod pitfalls;
 mod profiles;
 mod replicas;
+#[path = "../../../engine/tests/promises/replicas/sleeper.rs"]
+mod sleeper;
 mod slow;
 mod snapshot;
 mod spans;

@@ -237,3 +237,40 @@ async fn pages_tell_of_the_others_and_of_the_journal() {
     }
     assert_eq!(writers, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_counted_under_etcd_s_names_for_peers() {
+    let (_journal, replicas) = founded(3).await;
+    settled(&replicas).await;
+    let writer = replicas[0].engine.status().leader.0;
+    let follower = replicas.iter().find(|replica| replica.id != writer).unwrap();
+    let other = replicas.iter().find(|replica| replica.id == writer).unwrap();
+    soon(follower.client().await.put("key", &"v".repeat(10_000))).await;
+    let value = |page: &str, series: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(series)).map(str::trim);
+        line.unwrap_or_else(|| panic!("no {series} in\n{page}")).parse::<f64>().unwrap()
+    };
+    for (at, remote) in [(follower, writer), (other, follower.id)] {
+        let (page, local) = (at.http("/metrics").await, at.id);
+        let labels = format!("{{Local=\"{local:x}\",Remote=\"{remote:x}\"}}");
+        assert!(value(&page, &format!("etcd_network_active_peers{labels}")) == 1.0);
+        for (name, label) in [("sent", "To"), ("received", "From")] {
+            let series = format!("etcd_network_peer_{name}_bytes_total{{{label}=\"{remote:x}\"}}");
+            // The follower hands the value over, and the writer tells it in an entry.
+            let bytes = value(&page, &series);
+            assert!((10_000.0..100_000.0).contains(&bytes), "{series} {bytes}");
+        }
+        assert_eq!(value(&page, "etcd_server_leader_changes_seen_total"), 1.0);
+        assert_eq!(value(&page, "etcd_server_has_leader"), 1.0);
+        let leads = if local == writer { 1.0 } else { 0.0 };
+        assert_eq!(value(&page, "etcd_server_is_leader"), leads);
+    }
+    let page = follower.http("/metrics").await;
+    let trips = format!("etcd_network_peer_round_trip_time_seconds_count{{To=\"{writer:x}\"}}");
+    assert_eq!(value(&page, &trips), 1.0);
+    let mut client = other.client().await;
+    lead(&mut client, follower.id).await.unwrap();
+    settled(&replicas).await;
+    let page = follower.http("/metrics").await;
+    assert_eq!(value(&page, "etcd_server_leader_changes_seen_total"), 2.0);
+}

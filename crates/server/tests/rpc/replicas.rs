@@ -80,8 +80,8 @@ pub(crate) async fn founded(count: u64) -> (Arc<MemoryJournal>, Vec<Replica>) {
 }
 
 /// Starts one that knows the journal, and the founders, if there are any to be.
-pub(crate) async fn start(
-    journal: &Arc<MemoryJournal>,
+pub(crate) async fn start<J: Journal>(
+    journal: &Arc<J>,
     name: &str,
     (peer_socket, peer_url): (TcpListener, String),
     founders: Vec<(MemberId, Vec<String>)>,
@@ -96,8 +96,10 @@ pub(crate) async fn start(
         client_urls: vec![client_url.clone()],
         version: VERSION,
     };
-    let peers = Arc::new(Caller::new(CLUSTER, Dialer::default(), Handle::current()));
-    let shared: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(journal);
+    let counts = metrics.peers.clone();
+    let peers = Caller::new(CLUSTER, Dialer::default(), Handle::current()).counting(counts.clone());
+    let peers = Arc::new(peers);
+    let shared: Arc<dyn Journal> = Arc::<J>::clone(journal);
     let parts = Parts {
         journal: shared,
         checkpoints: None,
@@ -134,21 +136,20 @@ pub(crate) async fn start(
     });
     let parts = serve::Parts {
         services,
-        peers: Some(Attendant::new(CLUSTER, Arc::new(engine.clone()))),
+        peers: Some(Attendant::new(CLUSTER, Arc::new(engine.clone())).counting(counts)),
         settings: Settings::default(),
         access: Access::default(),
         gateway: false,
         drain: Duration::from_millis(100),
     };
-    let listener = |socket, traffic| Listener {
-        socket: Socket::Tcp(socket),
-        traffic,
-        secrecy: Secrecy::Plaintext,
-    };
     let listeners = vec![listener(socket, Traffic::All), listener(peer_socket, Traffic::Peers)];
     let (shutdown, ended) = oneshot::channel::<()>();
     tokio::spawn(serve::serve(parts, listeners, async move { drop(ended.await) }));
     Replica { id, engine, address, peer_url, _shutdown: shutdown }
+}
+
+fn listener(socket: TcpListener, traffic: Traffic) -> Listener {
+    Listener { socket: Socket::Tcp(socket), traffic, secrecy: Secrecy::Plaintext }
 }
 
 impl Replica {

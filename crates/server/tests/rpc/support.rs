@@ -186,6 +186,7 @@ async fn accept(
 pub(crate) struct Client {
     grpc: Grpc<Channel>,
     token: Option<String>,
+    requires_leader: bool,
 }
 
 impl Client {
@@ -195,17 +196,29 @@ impl Client {
     }
 
     pub(crate) fn over(channel: Channel) -> Self {
-        Self { grpc: Grpc::new(channel).max_decoding_message_size(1 << 30), token: None }
+        Self {
+            grpc: Grpc::new(channel).max_decoding_message_size(1 << 30),
+            token: None,
+            requires_leader: false,
+        }
     }
 
     /// The same, but with a token in every call.
     pub(crate) fn bearing(&self, token: &str) -> Self {
-        Self { grpc: self.grpc.clone(), token: Some(token.to_owned()) }
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same, but asking in every call that there is a leader.
+    pub(crate) fn requiring_a_leader(&self) -> Self {
+        Self { requires_leader: true, ..self.clone() }
     }
 
     fn dressed<Q>(&self, mut request: Request<Q>) -> Request<Q> {
         if let Some(token) = &self.token {
             request.metadata_mut().insert("token", token.parse().unwrap());
+        }
+        if self.requires_leader {
+            request.metadata_mut().insert("hasleader", "true".parse().unwrap());
         }
         request
     }

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::Ending;
+use engine::replicas::Role;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use journal::{
     Append, Body, Journal, JournalError, MemoryJournal, Nonce, Objects, Record, Slot, Successor,
 };
-use state::{Command, Level, MemberId, Refusal};
-use tokio::time::timeout;
+use state::{Command, Epoch, Level, MemberId, Refusal};
+use tokio::time::{Instant, timeout};
 
 use super::cluster::{Cluster, agree};
+use super::sleeper::Sleeper;
 use crate::support::put;
 
 #[tokio::test(start_paused = true)]
@@ -51,10 +54,27 @@ async fn who_was_removed_stops_and_is_refused_with_its_old_id() {
 async fn a_writer_that_is_removed_is_replaced() {
     let cluster = Cluster::new(Arc::new(MemoryJournal::default()));
     let [first, second, third] = cluster.three().await;
-    second.engine.commit(Command::MemberRemove { member: first.member }).await.unwrap();
-    third.engine.commit(put("key", "value")).await.unwrap();
-    assert_ne!(second.engine.status().leader, first.member);
-    agree(&[&second, &third]).await;
+    assert_eq!(first.engine.role(), Role::Writer);
+    let began = Instant::now();
+    // Wherever it is asked for, also at the one that goes.
+    let remove = Command::MemberRemove { member: first.member };
+    first.engine.commit(remove).await.unwrap().result.unwrap();
+    for left in [&second, &third] {
+        left.engine.commit(put("key", "value")).await.unwrap();
+    }
+    assert_eq!(first.engine.status().ending, Some(Ending::Removed));
+    let next = second.engine.status().leader;
+    let remove = Command::MemberRemove { member: next };
+    second.engine.commit(remove).await.unwrap().result.unwrap();
+    let last = if next == second.member { &third } else { &second };
+    last.engine.commit(put("key", "value")).await.unwrap();
+    assert_eq!(last.engine.epoch(), Epoch(3), "nobody had to take it");
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    // The last one cannot go, and nothing moves for it.
+    let remove = Command::MemberRemove { member: last.member };
+    let refused = last.engine.commit(remove).await.unwrap().result;
+    assert!(refused.is_err(), "{refused:?}");
+    last.engine.commit(put("key", "value")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -89,6 +109,50 @@ async fn who_comes_late_begins_from_a_checkpoint_that_is_shared() {
     agree(&[&first, &second, &third, &fourth]).await;
     let kept = cluster.objects.list().await.unwrap().len();
     assert!((1..=2).contains(&kept), "{kept} are kept");
+    // One that looks for them in another place.
+    cluster.objects = journal::MemoryObjects::default();
+    let refused = cluster.try_start(5).await.err().expect("it cannot know the beginning");
+    let told = refused.to_string();
+    assert!(told.contains("all replicas must name the same --archive"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn who_slept_until_the_journal_was_trimmed_begins_anew_from_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(Arc::new(MemoryJournal::default()));
+    cluster.folder = Some(folder.path().to_owned());
+    cluster.options.checkpoint_after = 20_000;
+    let (first, second) = (cluster.start(1).await, cluster.start(2).await);
+    let asleep = Arc::new(Sleeper::over(&cluster.journal));
+    let third = cluster.try_start_on(Arc::<Sleeper>::clone(&asleep), 3).await.unwrap();
+    third.engine.commit(put("key", "before")).await.unwrap();
+    asleep.sleeps.send_replace(true);
+    for other in [first.member, second.member] {
+        cluster.network.cut(third.member, other, true);
+    }
+    let stood = third.engine.status().applied;
+    while cluster.journal.read(journal::Slot(stood.0 + 1), 1).await.is_ok() {
+        second.engine.commit(put("key", &"v".repeat(1_000))).await.unwrap();
+    }
+    // By now it has begun to take over.
+    while third.engine.role() != Role::Claiming {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    asleep.sleeps.send_replace(false);
+    while third.engine.status().ending.is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(third.engine.status().ending, Some(Ending::Overtaken));
+    // It does nothing more, wherever the journal stands by now.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for other in [first.member, second.member] {
+        cluster.network.cut(third.member, other, false);
+    }
+    third.stop().await;
+    let third = cluster.start(3).await;
+    agree(&[&first, &second, &third]).await;
+    third.engine.commit(put("key", "after")).await.unwrap();
+    assert_eq!(third.engine.status().ending, None);
 }
 
 /// A journal that takes its time, as those over a network do: the writer is always one round trip ahead.

@@ -8,4 +8,5 @@ mod levels;
 mod lying;
 mod members;
 mod reads;
+mod sleeper;
 mod writers;
