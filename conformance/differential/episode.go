@@ -16,6 +16,8 @@ type Targets struct {
 	Want, Got store.Options
 	// Journal is a database that the second server keeps its journal in; each start is a cluster of its own there.
 	Journal string
+	// Replicas is how many the second server is, if more than one; they need a Journal.
+	Replicas int
 	// Mix is what the episodes are drawn from.
 	Mix Mix
 	// Listen is told etcd's answers, if set.
@@ -34,6 +36,8 @@ type Mix struct {
 	Services int
 	// Gateway is the percentage of requests that go as JSON over HTTP.
 	Gateway int
+	// Doors is how many replicas a request may go to, if there are several.
+	Doors int
 }
 
 func (t Targets) start() (*Pair, error) {
@@ -44,7 +48,12 @@ func (t Targets) start() (*Pair, error) {
 		want.Args = append(slices.Clone(want.Args), token)
 		got.Args = append(slices.Clone(got.Args), token, "--journal="+t.Journal)
 	}
-	pair, err := startPair(want, got)
+	if t.Replicas > 1 {
+		if err := reachable(&want, &got); err != nil {
+			return nil, err
+		}
+	}
+	pair, err := startPair(want, got, t.Replicas)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +126,6 @@ func (p *Pair) finish() []Diff {
 }
 
 func memberID(side *Side) (uint64, error) {
-	reply, err := pb.NewMaintenanceClient(side.conn).Status(context.Background(), &pb.StatusRequest{})
+	reply, err := pb.NewMaintenanceClient(side.doors[0].conn).Status(context.Background(), &pb.StatusRequest{})
 	return reply.GetHeader().GetMemberId(), err
 }

@@ -53,7 +53,7 @@ const (
 )
 
 // startPair starts both servers with the same identity, so that ids agree.
-func startPair(want, got store.Options) (*Pair, error) {
+func startPair(want, got store.Options, replicas int) (*Pair, error) {
 	want.SameIdentity, got.SameIdentity = true, true
 	pair := &Pair{revision: 1, compactions: map[int64]bool{},
 		passwords: map[string]string{}, stale: map[int]bool{}, sessions: map[int64]bool{}, grants: map[string]int{},
@@ -64,6 +64,12 @@ func startPair(want, got store.Options) (*Pair, error) {
 	if wantErr != nil || gotErr != nil {
 		pair.close()
 		return nil, fmt.Errorf("etcd: %v; other: %v", wantErr, gotErr)
+	}
+	if replicas > 1 {
+		if err := pair.got.join(got, replicas); err != nil {
+			pair.close()
+			return nil, fmt.Errorf("more replicas: %w", err)
+		}
 	}
 	both(pair.want.awaitVersion, pair.got.awaitVersion)
 	return pair, nil
@@ -112,9 +118,11 @@ func (p *Pair) do(step Step) []Diff {
 		p.settleService(step)
 	}
 	for _, side := range []*Side{p.want, p.got} {
-		if !side.Server.Alive() {
-			diffs = append(diffs, Diff{Path: "process of " + side.Name, Want: "alive",
-				Got: "ended: " + side.Server.LastWords()})
+		for _, each := range side.doors {
+			if !each.server.Alive() {
+				diffs = append(diffs, Diff{Path: "process of " + side.Name, Want: "alive",
+					Got: "ended: " + each.server.LastWords()})
+			}
 		}
 	}
 	return p.unexplained(step, diffs)
@@ -157,6 +165,11 @@ func (p *Pair) doWatch(step Step) []Diff {
 		diffs = p.settle()
 	}
 	for _, side := range []*Side{p.want, p.got} {
+		if len(side.doors) > 1 {
+			if err := side.at(step).catchUp(); err != nil {
+				return append(diffs, Diff{Path: "watch stream of " + side.Name, Got: err.Error()})
+			}
+		}
 		if side.streams[step.Stream] == nil {
 			stream, err := openWatch(side, step)
 			if err != nil {
