@@ -43,7 +43,7 @@ type Mix struct {
 func (t Targets) start() (*Pair, error) {
 	want, got := t.Want, t.Got
 	if t.Journal != "" {
-		// Cluster and member ids follow from the token, so both sides get it.
+		// Member ids follow from the token, so both sides get it.
 		token := fmt.Sprintf("--initial-cluster-token=conformance-%d", time.Now().UnixNano())
 		want.Args = append(slices.Clone(want.Args), token)
 		got.Args = append(slices.Clone(got.Args), token, "--journal="+t.Journal)
@@ -53,9 +53,20 @@ func (t Targets) start() (*Pair, error) {
 			return nil, err
 		}
 	}
-	pair, err := startPair(want, got, t.Replicas)
+	pair, err := startPair(want, got)
 	if err != nil {
 		return nil, err
+	}
+	if t.Journal != "" {
+		if err := pair.got.join(got, t.Replicas); err != nil {
+			pair.close()
+			return nil, fmt.Errorf("more replicas: %w", err)
+		}
+		pair.got.awaitVersion()
+		if err := pair.got.nameLike(pair.want); err != nil {
+			pair.close()
+			return nil, err
+		}
 	}
 	pair.listen = t.Listen
 	pair.got.tamper = t.Tamper

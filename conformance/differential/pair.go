@@ -53,7 +53,7 @@ const (
 )
 
 // startPair starts both servers with the same identity, so that ids agree.
-func startPair(want, got store.Options, replicas int) (*Pair, error) {
+func startPair(want, got store.Options) (*Pair, error) {
 	want.SameIdentity, got.SameIdentity = true, true
 	pair := &Pair{revision: 1, compactions: map[int64]bool{},
 		passwords: map[string]string{}, stale: map[int]bool{}, sessions: map[int64]bool{}, grants: map[string]int{},
@@ -64,12 +64,6 @@ func startPair(want, got store.Options, replicas int) (*Pair, error) {
 	if wantErr != nil || gotErr != nil {
 		pair.close()
 		return nil, fmt.Errorf("etcd: %v; other: %v", wantErr, gotErr)
-	}
-	if replicas > 1 {
-		if err := pair.got.join(got, replicas); err != nil {
-			pair.close()
-			return nil, fmt.Errorf("more replicas: %w", err)
-		}
 	}
 	both(pair.want.awaitVersion, pair.got.awaitVersion)
 	return pair, nil

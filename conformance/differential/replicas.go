@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -18,14 +20,13 @@ import (
 
 // With -replicas the second server is several, and each step is asked of one of them, drawn with it; etcd stays alone,
 // as the one store that all of them must seem to be. What only tells them apart is made alike before it is compared:
-// member ids, and the members that etcd does not have. etcd promises nothing about what a member that is behind says
+// member ids, the members that etcd does not have, and the cluster's id, which on a journal follows from its token alone. etcd promises nothing about what a member that is behind says
 // to who does not ask for the newest, so such questions are asked when the replica has caught up.
 
 // door is one server of a side, and the client's connection to it.
 type door struct {
 	server *store.Server
 	conn   *grpc.ClientConn
-	member uint64
 	alive  pb.Lease_LeaseKeepAliveClient
 }
 
@@ -62,9 +63,6 @@ func reachable(want, got *store.Options) error {
 
 // join starts more replicas beside the side's first.
 func (s *Side) join(options store.Options, count int) error {
-	if err := s.doors[0].learnMember(); err != nil {
-		return err
-	}
 	options.SameIdentity = false
 	for i := 1; i < count; i++ {
 		server, err := store.New(options)
@@ -83,26 +81,36 @@ func (s *Side) join(options store.Options, count int) error {
 			return err
 		}
 		s.doors = append(s.doors, next)
-		if err := next.learnMember(); err != nil {
-			return err
-		}
 	}
 	return nil
 }
 
-func (d *door) learnMember() error {
+func (d *door) header() (*pb.ResponseHeader, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestLimit)
 	defer cancel()
 	reply, err := pb.NewMaintenanceClient(d.conn).Status(ctx, &pb.StatusRequest{})
-	d.member = reply.GetHeader().GetMemberId()
-	return err
+	return reply.GetHeader(), err
 }
 
-// catchUp waits until the replica has all that was acknowledged anywhere.
+// catchUp waits until the replica has all that was acknowledged anywhere; the page asks for no name.
 func (d *door) catchUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), requestLimit)
 	defer cancel()
-	_, err := pb.NewClusterClient(d.conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
+	page := "http://" + d.server.Endpoint + "/readyz/linearizable_read"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	// Read to its end, the connection serves again.
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", response.Status, body)
+	}
 	return err
 }
 
@@ -133,42 +141,61 @@ func readsLocally(txn *pb.TxnRequest) bool {
 	return true
 }
 
-// asOne makes a message of any replica look like the first one's.
-func (s *Side) asOne(message proto.Message) {
-	if len(s.doors) == 1 || message == nil || !message.ProtoReflect().IsValid() {
-		return
+// nameLike lets the side's ids pass for those of the other, which it must not have itself.
+func (s *Side) nameLike(other *Side) error {
+	theirs, err := other.doors[0].header()
+	if err != nil {
+		return err
 	}
-	others := map[uint64]bool{}
-	for _, other := range s.doors[1:] {
-		others[other.member] = true
+	aliases := map[uint64]uint64{}
+	for _, each := range s.doors {
+		header, err := each.header()
+		if err != nil {
+			return err
+		}
+		if header.ClusterId != theirs.ClusterId {
+			aliases[header.ClusterId] = theirs.ClusterId
+		}
+		if each != s.doors[0] {
+			aliases[header.MemberId] = theirs.MemberId
+		}
 	}
-	if list, ok := message.(*pb.MemberListResponse); ok {
-		list.Members = slices.DeleteFunc(list.Members, func(m *pb.Member) bool { return others[m.ID] })
-	}
-	rename(message.ProtoReflect(), others, s.doors[0].member)
+	s.aliases = aliases
+	return nil
 }
 
-// rename puts a member's id for others', wherever there is one.
-func rename(message protoreflect.Message, from map[uint64]bool, to uint64) {
+// asOne makes a message of any replica look like the first one's.
+func (s *Side) asOne(message proto.Message) {
+	if len(s.aliases) == 0 || message == nil || !message.ProtoReflect().IsValid() {
+		return
+	}
+	if list, ok := message.(*pb.MemberListResponse); ok {
+		list.Members = slices.DeleteFunc(list.Members, func(m *pb.Member) bool { return s.aliases[m.ID] != 0 })
+	}
+	rename(message.ProtoReflect(), s.aliases)
+}
+
+// rename puts ids of members and of the cluster for others, wherever there is one.
+func rename(message protoreflect.Message, aliases map[uint64]uint64) {
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
 		case field.IsList() && field.Message() != nil:
 			for i := range value.List().Len() {
-				rename(value.List().Get(i).Message(), from, to)
+				rename(value.List().Get(i).Message(), aliases)
 			}
 		case field.IsList() || field.IsMap():
 		case field.Message() != nil:
-			rename(value.Message(), from, to)
-		case field.Kind() == protoreflect.Uint64Kind && from[value.Uint()] && namesMember(field):
-			message.Set(field, protoreflect.ValueOfUint64(to))
+			rename(value.Message(), aliases)
+		case field.Kind() == protoreflect.Uint64Kind && aliases[value.Uint()] != 0 && isID(field):
+			message.Set(field, protoreflect.ValueOfUint64(aliases[value.Uint()]))
 		}
 		return true
 	})
 }
 
-func namesMember(field protoreflect.FieldDescriptor) bool {
+func isID(field protoreflect.FieldDescriptor) bool {
 	name := strings.ToLower(string(field.Name()))
-	return strings.HasPrefix(name, "member") || name == "leader"
+	return strings.HasPrefix(name, "member") || name == "cluster_id" || name == "leader"
 }
 
 // awaitVersion waits for every replica.

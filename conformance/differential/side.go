@@ -35,6 +35,8 @@ type Side struct {
 	// doors are its servers: one, or the replicas of one store.
 	doors   []*door
 	streams map[int]*watchStream
+	// aliases are ids of this side and what stands for them.
+	aliases map[uint64]uint64
 	// tokens are what this side gave to each caller.
 	tokens map[int]string
 	// tamper and tamperWatch are the tests' way to make this side wrong.

@@ -71,8 +71,11 @@ impl Services {
             Ok(Action::Get) | Err(_) => return self.alarms(alarm).await,
         };
         self.may_administer(context)?;
-        // Neither is anything done about no alarm in particular.
-        let Some(alarm) = alarm else { return self.alarm_reply(Vec::new()) };
+        // Neither is anything done about no alarm in particular, after what was acknowledged.
+        let Some(alarm) = alarm else {
+            self.engine.linearizable_view().await?;
+            return self.alarm_reply(Vec::new());
+        };
         let command = Command::Alarm { action, member: MemberId(request.member_id), alarm };
         let outcome = self.commit(self.by(context, command)?).await?;
         let Reply::Alarm(alarms) = outcome.result? else { return Err(mismatched()) };
