@@ -124,7 +124,7 @@ func local(step Step) bool {
 	case *pb.MemberListRequest:
 		return !request.Linearizable
 	case *pb.WatchRequest, *pb.HashKVRequest, *pb.HashRequest, *pb.StatusRequest, *pb.LeaseLeasesRequest,
-		*pb.LeaseTimeToLiveRequest, *pb.DefragmentRequest:
+		*pb.LeaseTimeToLiveRequest, *pb.LeaseKeepAliveRequest, *pb.DefragmentRequest:
 		return true
 	}
 	return false
