@@ -41,7 +41,7 @@ func TestExpiryIsADeletionWithItsOwnRevision(t *testing.T) {
 	granted := time.Now()
 	put(t, ctx, client, "l/b", "1", clientv3.WithLease(lease.ID))
 	last := put(t, ctx, client, "l/a", "2", clientv3.WithLease(lease.ID))
-	events := client.Watch(ctx, "l/", prefix, clientv3.WithPrevKV())
+	events := client.Watch(ctx, "l/", prefix, clientv3.WithPrevKV(), clientv3.WithRev(last+1))
 	reply := <-events
 	if took := time.Since(granted); took < 1900*time.Millisecond || took > 8*time.Second {
 		t.Errorf("expired after %v", took)
@@ -70,10 +70,7 @@ func TestLeaseSurvivesRestart(t *testing.T) {
 	client, ctx := connect(t, server), limited(t)
 	lease := must(client.Grant(ctx, 4))(t)
 	put(t, ctx, client, "kept", "x", clientv3.WithLease(lease.ID))
-	server.Kill()
-	if err := server.Restart(); err != nil {
-		t.Fatal(err)
-	}
+	server.bounce(t, ctx)
 	restarted := time.Now()
 	left := must(client.TimeToLive(ctx, lease.ID, clientv3.WithAttachedKeys()))(t)
 	if left.GrantedTTL != 4 || left.TTL < 2 || len(left.Keys) != 1 {

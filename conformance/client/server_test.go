@@ -1,6 +1,8 @@
 // Package client runs the official Go client, its recipes and etcdctl against one server: the
 // one that STORE names, "etcd" or "meridian" (the default). ETCD and MERIDIAN give other paths
-// to the binaries than bin/etcd and ../target/release/meridian.
+// to the binaries than bin/etcd and ../target/release/meridian. With REPLICAS=3 each test has a cluster of so many
+// members instead, its client has all their endpoints, and who is killed is the leader; Meridian's are replicas
+// on JOURNAL, postgres://….
 package client
 
 import (
@@ -8,11 +10,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"conformance/postgres/replicas"
 	"conformance/store"
 )
 
@@ -50,9 +54,19 @@ func underTest() string {
 	return "meridian"
 }
 
+// served is what one test asks: a server, or the members of a cluster.
+type served struct {
+	Endpoints []string
+	server    *store.Server
+	set       *replicas.Set
+}
+
 // serve starts the server under test for one test.
-func serve(t *testing.T, args ...string) *store.Server {
+func serve(t *testing.T, args ...string) *served {
 	t.Helper()
+	if count := os.Getenv("REPLICAS"); count != "" {
+		return serveMany(t, count, args)
+	}
 	server, err := store.Start(store.Options{Binary: binary(t, underTest()), Args: args})
 	if err != nil {
 		t.Fatal(err)
@@ -63,13 +77,49 @@ func serve(t *testing.T, args ...string) *store.Server {
 		}
 		server.Remove()
 	})
-	return server
+	return &served{Endpoints: []string{server.Endpoint}, server: server}
+}
+
+// serveMany starts a cluster of its own for one test.
+func serveMany(t *testing.T, count string, args []string) *served {
+	t.Helper()
+	options := replicas.Options{Binary: binary(t, underTest()), Journal: os.Getenv("JOURNAL"), Args: args,
+		Token: fmt.Sprintf("client-%d", time.Now().UnixNano())}
+	if options.Journal == "" && underTest() == "meridian" {
+		t.Fatal("replicas of Meridian want JOURNAL=postgres://…")
+	}
+	options.Count = must(strconv.Atoi(count))(t)
+	set := must(replicas.Start(options))(t)
+	t.Cleanup(func() {
+		for _, each := range set.Replicas {
+			if t.Failed() {
+				t.Logf("the log of %s ends with:\n%s", each.Name, each.LogTail(10))
+			}
+		}
+		if err := set.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &served{Endpoints: set.Endpoints(), set: set}
+}
+
+// bounce kills the server, or the member that leads, and starts it again.
+func (s *served) bounce(t *testing.T, ctx context.Context) {
+	t.Helper()
+	server := s.server
+	if s.set != nil {
+		server = must(s.set.Writer(ctx))(t).Server
+	}
+	server.Kill()
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // connect opens an official client.
-func connect(t *testing.T, server *store.Server) *clientv3.Client {
+func connect(t *testing.T, server *served) *clientv3.Client {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{server.Endpoint},
+	client, err := clientv3.New(clientv3.Config{Endpoints: server.Endpoints,
 		DialTimeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)

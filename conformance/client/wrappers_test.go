@@ -90,7 +90,7 @@ func TestLeasing(t *testing.T) {
 // TestKubernetesInterface goes through the interface that kube-apiserver's storage uses.
 func TestKubernetesInterface(t *testing.T) {
 	ctx := limited(t)
-	client := must(kubernetes.New(clientv3.Config{Endpoints: []string{serve(t).Endpoint}}))(t)
+	client := must(kubernetes.New(clientv3.Config{Endpoints: serve(t).Endpoints}))(t)
 	defer client.Close()
 	made := must(client.OptimisticPut(ctx, "/r/a", []byte("1"), 0, kubernetes.PutOptions{}))(t)
 	lost := must(client.OptimisticPut(ctx, "/r/a", []byte("2"), 0, kubernetes.PutOptions{GetOnFailure: true}))(t)

@@ -16,6 +16,8 @@ type Targets struct {
 	Want, Got store.Options
 	// Journal is a database that the second server keeps its journal in; each start is a cluster of its own there.
 	Journal string
+	// Replicas is how many the second server is, if more than one; they need a Journal.
+	Replicas int
 	// Mix is what the episodes are drawn from.
 	Mix Mix
 	// Listen is told etcd's answers, if set.
@@ -34,19 +36,37 @@ type Mix struct {
 	Services int
 	// Gateway is the percentage of requests that go as JSON over HTTP.
 	Gateway int
+	// Doors is how many replicas a request may go to, if there are several.
+	Doors int
 }
 
 func (t Targets) start() (*Pair, error) {
 	want, got := t.Want, t.Got
 	if t.Journal != "" {
-		// Cluster and member ids follow from the token, so both sides get it.
+		// Member ids follow from the token, so both sides get it.
 		token := fmt.Sprintf("--initial-cluster-token=conformance-%d", time.Now().UnixNano())
 		want.Args = append(slices.Clone(want.Args), token)
 		got.Args = append(slices.Clone(got.Args), token, "--journal="+t.Journal)
 	}
+	if t.Replicas > 1 {
+		if err := reachable(&want, &got); err != nil {
+			return nil, err
+		}
+	}
 	pair, err := startPair(want, got)
 	if err != nil {
 		return nil, err
+	}
+	if t.Journal != "" {
+		if err := pair.got.join(got, t.Replicas); err != nil {
+			pair.close()
+			return nil, fmt.Errorf("more replicas: %w", err)
+		}
+		pair.got.awaitVersion()
+		if err := pair.got.nameLike(pair.want); err != nil {
+			pair.close()
+			return nil, err
+		}
 	}
 	pair.listen = t.Listen
 	pair.got.tamper = t.Tamper
@@ -117,6 +137,6 @@ func (p *Pair) finish() []Diff {
 }
 
 func memberID(side *Side) (uint64, error) {
-	reply, err := pb.NewMaintenanceClient(side.conn).Status(context.Background(), &pb.StatusRequest{})
+	reply, err := pb.NewMaintenanceClient(side.doors[0].conn).Status(context.Background(), &pb.StatusRequest{})
 	return reply.GetHeader().GetMemberId(), err
 }

@@ -77,7 +77,7 @@ func (s *Side) askGateway(ctx context.Context, step Step) Outcome {
 }
 
 func (s *Side) askHTTP(ctx context.Context, step Step, verb, path string, body []byte) Outcome {
-	request, err := http.NewRequestWithContext(ctx, verb, "http://"+s.Server.Endpoint+path,
+	request, err := http.NewRequestWithContext(ctx, verb, "http://"+s.at(step).server.Endpoint+path,
 		bytes.NewReader(body))
 	if err != nil {
 		return Outcome{Code: codes.Unknown, Text: "harness: " + err.Error()}

@@ -88,6 +88,9 @@ func (g *generator) next() Step {
 	if g.chance(g.mix.Gateway) && throughGateway(step) {
 		step.Gateway = 1 + g.IntN(gatewayForms-1)
 	}
+	if g.mix.Doors > 1 {
+		step.Door = g.IntN(g.mix.Doors)
+	}
 	return step
 }
 

@@ -39,6 +39,7 @@ type settings struct {
 	gateway     int
 	services    int
 	journal     string
+	replicas    int
 }
 
 func parseFlags() settings {
@@ -62,16 +63,22 @@ func parseFlags() settings {
 	flag.IntVar(&s.gateway, "gateway", 10, "percentage of the requests sent as JSON over HTTP")
 	flag.IntVar(&s.services, "services", 50, "Lock and Election calls among some 10,000 requests")
 	flag.StringVar(&s.journal, "journal", "", "meridian's --journal; every episode is a new cluster in it")
+	flag.IntVar(&s.replicas, "replicas", 1, "with -journal: how many replicas the requests are spread over")
 	flag.Parse()
 	return s
 }
 
 func main() {
 	s := parseFlags()
+	if s.replicas > 1 && s.journal == "" {
+		fmt.Fprintln(os.Stderr, "-replicas wants -journal")
+		os.Exit(2)
+	}
 	targets := Targets{
-		Want:    store.Options{Binary: s.etcd, Args: []string{"--unsafe-no-fsync", cheapHash}},
-		Got:     store.Options{Binary: s.meridian, Args: append([]string{cheapHash}, strings.Fields(s.extra)...)},
-		Journal: s.journal,
+		Want:     store.Options{Binary: s.etcd, Args: []string{"--unsafe-no-fsync", cheapHash}},
+		Got:      store.Options{Binary: s.meridian, Args: append([]string{cheapHash}, strings.Fields(s.extra)...)},
+		Journal:  s.journal,
+		Replicas: s.replicas,
 	}
 	judge := &judge{settings: s, targets: targets, explained: map[string]int{},
 		answers: map[string]int{},
@@ -99,7 +106,7 @@ const cheapHash = "--bcrypt-cost=4"
 func (s settings) of(episode int) (Mix, bool) {
 	drawn := rand.New(rand.NewPCG(s.seed, uint64(episode)|1<<32))
 	auth := drawn.IntN(100) < s.auth
-	return Mix{Auth: auth, Services: s.services, Gateway: s.gateway}, auth && (s.jwt || drawn.IntN(2) == 0)
+	return Mix{Auth: auth, Services: s.services, Gateway: s.gateway, Doors: s.replicas}, auth && (s.jwt || drawn.IntN(2) == 0)
 }
 
 // judge runs the episodes and keeps the score.
@@ -159,7 +166,7 @@ func (j *judge) episodeOf(episode, count int) error {
 		again := fmt.Sprintf("go run ./differential -seed %d -episode %d -requests %d "+
 			"-per-episode %d -auth %d -jwt=%v -gateway %d -services %d -etcd %s -meridian %s", j.seed,
 			episode, j.requests, j.perEpisode, j.auth, j.jwt, j.gateway, j.services, j.etcd, j.meridian)
-		j.report(targets, jwt, result, again)
+		j.report(targets, jwt, result, again+j.place())
 	}
 	fmt.Printf("episode %d (auth %v, jwt %v): %d requests so far, %.0f/s\n", episode, mix.Auth, jwt,
 		j.asked, float64(j.asked)/time.Since(j.started).Seconds())
@@ -194,6 +201,14 @@ func (j *judge) score(result Result) {
 	}
 }
 
+// place is the rest of a command line: where the second server keeps its journal.
+func (s settings) place() string {
+	if s.journal == "" {
+		return ""
+	}
+	return fmt.Sprintf(" -journal '%s' -replicas %d", s.journal, s.replicas)
+}
+
 // report prints a failure once for each kind, shrunk, with what repeats it.
 func (j *judge) report(targets Targets, jwt bool, result Result, again string) {
 	signature := result.Diffs[0].signature()
@@ -210,8 +225,8 @@ func (j *judge) report(targets Targets, jwt bool, result Result, again string) {
 	if err := writeScript(path, small.Script); err != nil {
 		fmt.Println("  cannot save the script:", err)
 	}
-	fmt.Printf("  shrunk to %d steps; repeat with:\n  go run ./differential -jwt=%v -replay %s -etcd %s -meridian %s\n",
-		len(small.Script), jwt, path, j.etcd, j.meridian)
+	fmt.Printf("  shrunk to %d steps; repeat with:\n  go run ./differential -jwt=%v -replay %s -etcd %s -meridian %s%s\n",
+		len(small.Script), jwt, path, j.etcd, j.meridian, j.place())
 	printScript(small.Script)
 	for _, diff := range small.Diffs[:min(len(small.Diffs), 12)] {
 		fmt.Printf("  != %v\n", diff)

@@ -112,9 +112,11 @@ func (p *Pair) do(step Step) []Diff {
 		p.settleService(step)
 	}
 	for _, side := range []*Side{p.want, p.got} {
-		if !side.Server.Alive() {
-			diffs = append(diffs, Diff{Path: "process of " + side.Name, Want: "alive",
-				Got: "ended: " + side.Server.LastWords()})
+		for _, each := range side.doors {
+			if !each.server.Alive() {
+				diffs = append(diffs, Diff{Path: "process of " + side.Name, Want: "alive",
+					Got: "ended: " + each.server.LastWords()})
+			}
 		}
 	}
 	return p.unexplained(step, diffs)
@@ -157,6 +159,11 @@ func (p *Pair) doWatch(step Step) []Diff {
 		diffs = p.settle()
 	}
 	for _, side := range []*Side{p.want, p.got} {
+		if len(side.doors) > 1 {
+			if err := side.at(step).catchUp(); err != nil {
+				return append(diffs, Diff{Path: "watch stream of " + side.Name, Got: err.Error()})
+			}
+		}
 		if side.streams[step.Stream] == nil {
 			stream, err := openWatch(side, step)
 			if err != nil {

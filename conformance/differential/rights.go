@@ -55,7 +55,7 @@ func (s *Side) wouldWatch(token string, request *pb.WatchCreateRequest) bool {
 	if token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "token", token)
 	}
-	stream, err := pb.NewWatchClient(s.conn).Watch(ctx)
+	stream, err := pb.NewWatchClient(s.doors[0].conn).Watch(ctx)
 	if err != nil {
 		return false
 	}

@@ -66,8 +66,9 @@ func (g *generator) leaderKey() *v3electionpb.LeaderKey {
 }
 
 // askObserve takes the first leader that the stream tells.
-func (s *Side) askObserve(ctx context.Context, request *v3electionpb.LeaderRequest) Outcome {
-	stream, err := v3electionpb.NewElectionClient(s.conn).Observe(ctx, request)
+func (s *Side) askObserve(ctx context.Context, step Step) Outcome {
+	client := v3electionpb.NewElectionClient(s.at(step).conn)
+	stream, err := client.Observe(ctx, step.Request.(*v3electionpb.LeaderRequest))
 	if err != nil {
 		return outcomeOf(nil, err)
 	}
@@ -141,7 +142,7 @@ func (p *Pair) takeBack(step Step, now [2]int64) bool {
 func (s *Side) revisionNow() int64 {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	reply, err := pb.NewAuthClient(s.conn).AuthStatus(ctx, &pb.AuthStatusRequest{})
+	reply, err := pb.NewAuthClient(s.doors[0].conn).AuthStatus(ctx, &pb.AuthStatusRequest{})
 	if err != nil {
 		return 0
 	}

@@ -15,8 +15,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
-
 	"conformance/store"
 )
 
@@ -33,11 +31,12 @@ type Outcome struct {
 
 // Side is one of the two servers, with the client's connections to it.
 type Side struct {
-	Name    string
-	Server  *store.Server
-	conn    *grpc.ClientConn
+	Name string
+	// doors are its servers: one, or the replicas of one store.
+	doors   []*door
 	streams map[int]*watchStream
-	alive   pb.Lease_LeaseKeepAliveClient
+	// aliases are ids of this side and what stands for them.
+	aliases map[uint64]uint64
 	// tokens are what this side gave to each caller.
 	tokens map[int]string
 	// tamper and tamperWatch are the tests' way to make this side wrong.
@@ -53,36 +52,23 @@ func startSide(name string, options store.Options) (*Side, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := server.Dial()
+	first, err := openDoor(server)
 	if err != nil {
-		server.Remove()
 		return nil, err
 	}
-	return &Side{Name: name, Server: server, conn: conn, streams: map[int]*watchStream{},
+	return &Side{Name: name, doors: []*door{first}, streams: map[int]*watchStream{},
 		tokens: newTokens()}, nil
 }
 
-// awaitVersion waits for the storage version, which etcd raises from 3.5.0 soon after it starts to
-// serve. If it never comes right, the comparison of Status will say so.
-func (s *Side) awaitVersion() {
-	for range 200 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		reply, err := pb.NewMaintenanceClient(s.conn).Status(ctx, &pb.StatusRequest{})
-		cancel()
-		if err == nil && reply.StorageVersion == "3.7.0" {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-// close ends the connections and removes the server.
+// close ends the connections and removes the servers.
 func (s *Side) close() {
 	for _, stream := range s.streams {
 		stream.cancel()
 	}
-	s.conn.Close()
-	s.Server.Remove()
+	for _, each := range s.doors {
+		each.conn.Close()
+		each.server.Remove()
+	}
 }
 
 // ask sends one step, which is not a Watch, and waits for the whole answer.
@@ -93,6 +79,11 @@ func (s *Side) ask(step Step) Outcome {
 	}
 	ctx, cancel := context.WithTimeout(s.as(context.Background(), step), limit)
 	defer cancel()
+	if len(s.doors) > 1 && local(step) {
+		if err := s.at(step).catchUp(); err != nil {
+			return Outcome{Broken: []string{"the replica does not catch up: " + err.Error()}}
+		}
+	}
 	var outcome Outcome
 	switch {
 	case strings.HasPrefix(step.Method, httpMethod):
@@ -102,17 +93,18 @@ func (s *Side) ask(step Step) Outcome {
 	case step.Gateway > 0:
 		outcome = s.askGateway(ctx, step)
 	case step.Method == streamMethod:
-		outcome = s.askRangeStream(ctx, step.Request.(*pb.RangeRequest))
+		outcome = s.askRangeStream(ctx, step)
 	case step.Method == observeMethod:
-		outcome = s.askObserve(ctx, step.Request.(*v3electionpb.LeaderRequest))
+		outcome = s.askObserve(ctx, step)
 	case step.Method == keepAliveMethod && step.As > 0:
-		outcome = s.askKeepAliveAs(ctx, step.Request.(*pb.LeaseKeepAliveRequest))
+		outcome = s.askKeepAliveAs(ctx, step)
 	case step.Method == keepAliveMethod:
-		outcome = s.askKeepAlive(step.Request.(*pb.LeaseKeepAliveRequest))
+		outcome = s.at(step).askKeepAlive(step.Request.(*pb.LeaseKeepAliveRequest))
 	default:
 		outcome = s.askUnary(ctx, step)
 	}
 	s.revokeChosen(ctx, step, &outcome)
+	s.asOne(outcome.Reply)
 	s.learnToken(step, outcome)
 	if s.tamper != nil {
 		s.tamper(step, &outcome)
@@ -132,12 +124,12 @@ func (s *Side) as(ctx context.Context, step Step) context.Context {
 }
 
 // askKeepAliveAs sends on a stream of its own, since a stream keeps its caller's token.
-func (s *Side) askKeepAliveAs(ctx context.Context, request *pb.LeaseKeepAliveRequest) Outcome {
-	stream, err := pb.NewLeaseClient(s.conn).LeaseKeepAlive(ctx)
+func (s *Side) askKeepAliveAs(ctx context.Context, step Step) Outcome {
+	stream, err := pb.NewLeaseClient(s.at(step).conn).LeaseKeepAlive(ctx)
 	if err != nil {
 		return outcomeOf(nil, err)
 	}
-	if err := stream.Send(request); err != nil && !errors.Is(err, io.EOF) {
+	if err := stream.Send(step.Request.(*pb.LeaseKeepAliveRequest)); err != nil && !errors.Is(err, io.EOF) {
 		return outcomeOf(nil, err)
 	}
 	reply, err := stream.Recv()
@@ -149,7 +141,7 @@ func (s *Side) askUnary(ctx context.Context, step Step) Outcome {
 	if err != nil {
 		return Outcome{Code: codes.Unknown, Text: "harness: " + err.Error()}
 	}
-	err = s.conn.Invoke(ctx, step.Method, step.body(), reply)
+	err = s.at(step).conn.Invoke(ctx, step.Method, step.body(), reply)
 	return outcomeOf(reply, err)
 }
 
@@ -162,14 +154,14 @@ func (s *Side) revokeChosen(ctx context.Context, step Step, outcome *Outcome) {
 		return
 	}
 	revoke := &pb.LeaseRevokeRequest{ID: reply.ID}
-	if _, err := pb.NewLeaseClient(s.conn).LeaseRevoke(ctx, revoke); err != nil {
+	if _, err := pb.NewLeaseClient(s.at(step).conn).LeaseRevoke(ctx, revoke); err != nil {
 		outcome.Broken = append(outcome.Broken, "the granted id cannot be revoked: "+err.Error())
 	}
 }
 
 // askRangeStream merges the chunks, which is what the protocol promises to equal Range's reply.
-func (s *Side) askRangeStream(ctx context.Context, request *pb.RangeRequest) Outcome {
-	stream, err := pb.NewKVClient(s.conn).RangeStream(ctx, request)
+func (s *Side) askRangeStream(ctx context.Context, step Step) Outcome {
+	stream, err := pb.NewKVClient(s.at(step).conn).RangeStream(ctx, step.Request.(*pb.RangeRequest))
 	if err != nil {
 		return outcomeOf(nil, err)
 	}
@@ -203,15 +195,15 @@ func (s *Side) askRangeStream(ctx context.Context, request *pb.RangeRequest) Out
 }
 
 // askKeepAlive sends on one long-lived stream, as clients do, and opens it anew after an error.
-func (s *Side) askKeepAlive(request *pb.LeaseKeepAliveRequest) Outcome {
-	if s.alive == nil {
-		stream, err := pb.NewLeaseClient(s.conn).LeaseKeepAlive(context.Background())
+func (d *door) askKeepAlive(request *pb.LeaseKeepAliveRequest) Outcome {
+	if d.alive == nil {
+		stream, err := pb.NewLeaseClient(d.conn).LeaseKeepAlive(context.Background())
 		if err != nil {
 			return outcomeOf(nil, err)
 		}
-		s.alive = stream
+		d.alive = stream
 	}
-	if err := s.alive.Send(request); err != nil && !errors.Is(err, io.EOF) {
+	if err := d.alive.Send(request); err != nil && !errors.Is(err, io.EOF) {
 		return outcomeOf(nil, err)
 	}
 	type answer struct {
@@ -219,7 +211,7 @@ func (s *Side) askKeepAlive(request *pb.LeaseKeepAliveRequest) Outcome {
 		err   error
 	}
 	answers := make(chan answer, 1)
-	stream := s.alive
+	stream := d.alive
 	go func() {
 		reply, err := stream.Recv()
 		answers <- answer{reply, err}
@@ -227,19 +219,19 @@ func (s *Side) askKeepAlive(request *pb.LeaseKeepAliveRequest) Outcome {
 	select {
 	case got := <-answers:
 		if got.err != nil {
-			s.alive = nil
+			d.alive = nil
 			return outcomeOf(nil, got.err)
 		}
 		return Outcome{Reply: got.reply}
 	case <-time.After(requestLimit):
-		s.alive = nil
+		d.alive = nil
 		return Outcome{Code: codes.DeadlineExceeded, Text: "harness: no keep-alive reply"}
 	}
 }
 
 func (s *Side) askRaw(ctx context.Context, step Step) Outcome {
 	var reply []byte
-	err := s.conn.Invoke(ctx, step.Method, step.Raw, &reply, grpc.ForceCodec(rawCodec{}))
+	err := s.at(step).conn.Invoke(ctx, step.Method, step.Raw, &reply, grpc.ForceCodec(rawCodec{}))
 	outcome := outcomeOf(nil, err)
 	_, message, found := messages(step.Method)
 	if err == nil && found == nil {

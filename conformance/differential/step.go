@@ -36,6 +36,8 @@ type Step struct {
 	Limit int
 	// HasLeader sends etcd's metadata "hasleader: true".
 	HasLeader bool
+	// Door numbers the replica that is asked, if there are several.
+	Door int
 }
 
 const (
@@ -59,7 +61,7 @@ func (s Step) String() string {
 	for _, option := range []struct {
 		name  string
 		value int
-	}{{"as", s.As}, {"json", s.Gateway}, {"limit", s.Limit}} {
+	}{{"as", s.As}, {"json", s.Gateway}, {"limit", s.Limit}, {"door", s.Door}} {
 		if option.value != 0 {
 			fmt.Fprintf(&line, " @%s=%d", option.name, option.value)
 		}
@@ -127,6 +129,8 @@ func (s *Step) option(name string, number int) error {
 		s.Gateway = number
 	case "limit":
 		s.Limit = number
+	case "door":
+		s.Door = number
 	case "hasleader":
 		s.HasLeader = number == 1
 	default:

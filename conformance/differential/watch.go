@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"google.golang.org/protobuf/proto"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
@@ -21,6 +22,8 @@ type watchStream struct {
 	token   string
 	pending *pb.WatchCreateRequest
 	tamper  func(*pb.WatchResponse) *pb.WatchResponse
+	// asOne is the side's.
+	asOne func(proto.Message)
 
 	mu       sync.Mutex
 	watchers []*watcher
@@ -56,14 +59,14 @@ type watcher struct {
 // openWatch opens a stream for the step's caller, who stays its caller.
 func openWatch(side *Side, step Step) (*watchStream, error) {
 	ctx, cancel := context.WithCancel(side.as(context.Background(), Step{As: step.As}))
-	client, err := pb.NewWatchClient(side.conn).Watch(ctx)
+	client, err := pb.NewWatchClient(side.at(step).conn).Watch(ctx)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
 	stream := &watchStream{client: client, cancel: cancel, byID: map[int64]*watcher{},
 		ended: map[int64]*watcher{}, token: side.tokens[step.As],
-		lastSeen: time.Now(), tamper: side.tamperWatch}
+		lastSeen: time.Now(), tamper: side.tamperWatch, asOne: side.asOne}
 	go stream.read()
 	return stream, nil
 }
@@ -79,6 +82,7 @@ func (w *watchStream) read() {
 			w.mu.Unlock()
 			return
 		}
+		w.asOne(response)
 		if w.tamper != nil {
 			response = w.tamper(response)
 		}

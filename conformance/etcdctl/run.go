@@ -34,8 +34,10 @@ const (
 func runScript(targets Targets, script Script) ([]Difference, error) {
 	p := pair{}
 	var wantErr, gotErr error
-	both(func() { p.want, wantErr = startSide(script, targets.etcd, nil, targets.tools) },
-		func() { p.got, gotErr = startSide(script, targets.judged, targets.extra, targets.tools) })
+	// On a journal the cluster's id follows from its token alone.
+	masked := onJournal(targets.extra)
+	both(func() { p.want, wantErr = startSide(script, targets.etcd, nil, masked, targets.tools) },
+		func() { p.got, gotErr = startSide(script, targets.judged, targets.extra, masked, targets.tools) })
 	defer func() {
 		for _, each := range []*side{p.want, p.got} {
 			if each != nil {

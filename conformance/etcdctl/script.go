@@ -18,6 +18,8 @@ type Script struct {
 	// Own lets each server advertise where it listens, so that ids differ and are masked; else
 	// both have one identity and ids must agree.
 	Own bool
+	// Masked hides ids.
+	Masked bool
 	// Secure serves over TLS with client certificates.
 	Secure bool
 	// Second starts one more server a side: {second}.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,14 +38,16 @@ type tools struct{ etcdctl, etcdutl string }
 
 type name struct{ text, stands string }
 
-func startSide(script Script, binary string, extra []string, tools tools) (*side, error) {
+// startSide starts one; ids are masked if only a kind of server tells what they are.
+func startSide(script Script, binary string, extra []string, masked bool, tools tools) (*side, error) {
+	script.Masked = script.Own || masked
 	dir, err := os.MkdirTemp(store.TempDir(), "etcdctl-")
 	if err != nil {
 		return nil, err
 	}
 	s := &side{tools: tools, dir: dir}
 	options := store.Options{Binary: binary, SameIdentity: !script.Own,
-		Args: append(append([]string{}, script.Args...), extra...)}
+		Args: append(append([]string{}, script.Args...), inJournal(extra)...)}
 	if script.Secure {
 		if s.secure, err = newCertificates(dir); err != nil {
 			return s, err
@@ -56,13 +59,27 @@ func startSide(script Script, binary string, extra []string, tools tools) (*side
 		return s, err
 	}
 	if script.Second {
-		s.second, err = store.Start(store.Options{Binary: binary, SameIdentity: !script.Own, Args: extra})
+		s.second, err = store.Start(store.Options{Binary: binary, SameIdentity: !script.Own,
+			Args: inJournal(extra)})
 		if err != nil {
 			return s, err
 		}
 		s.names = append(s.names, name{s.second.Endpoint, "SECOND"})
 	}
 	return s, s.learnNames(script)
+}
+
+// onJournal tells whether the server's arguments name a journal that many clusters share.
+func onJournal(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--journal=") })
+}
+
+// inJournal adds a name of its own for the server's cluster.
+func inJournal(args []string) []string {
+	if !onJournal(args) {
+		return args
+	}
+	return append(slices.Clone(args), fmt.Sprintf("--initial-cluster-token=etcdctl-%d", time.Now().UnixNano()))
 }
 
 // learnNames finds what differs between the sides by nature: ports, directories, and, with
@@ -82,7 +99,7 @@ func (s *side) learnNames(script Script) error {
 		if err != nil {
 			return err
 		}
-		if script.Own {
+		if script.Masked {
 			for id, stands := range map[uint64]string{reply.Header.MemberId: "MEMBER",
 				reply.Header.ClusterId: "CLUSTER"} {
 				s.names = append(s.names, name{fmt.Sprint(id), stands}, name{fmt.Sprintf("%x", id), stands})

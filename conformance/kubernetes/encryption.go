@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -243,6 +244,7 @@ func (r *run) closeSealed(c kubernetes.Interface) error {
 	bad := m.sum(transformations, `!status="OK"`)
 	r.report.check(good > 0 && bad == 0, "sealed API server decrypts everything",
 		"%.0f times, %.0f failed", good, bad)
+	m = slices.DeleteFunc(m, discarded)
 	r.report.check(m.sum("etcd_request_errors_total") == 0,
 		"sealed etcd_request_errors_total is empty", "%.0f", m.sum("etcd_request_errors_total"))
 	outside, _, err := storageErrors(r.cluster.sealed.process.log, nil)

@@ -127,6 +127,7 @@ func TestStorageErrorsAreSplitByTheOutage(t *testing.T) {
 	text := "I" + day + " 10:00:00.000000       1 store.go:1] etcd is fine\n" +
 		"E" + day + " 10:00:01.000000       1 other.go:1] nothing to do with it\n" +
 		"E" + day + " 10:00:02.000000       1 watcher.go:1] watch chan error: gone\n" +
+		"E" + day + " 10:00:03.000000       1 watcher.go:1] failed to sync with latest state: context canceled\n" +
 		"E" + day + " 10:00:05.000000       1 status.go:7] rpc error: unavailable\n" +
 		`{"level":"error","ts":"2001-01-01T00:00:00.0Z","msg":"client"}` + "\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -140,6 +141,32 @@ func TestStorageErrorsAreSplitByTheOutage(t *testing.T) {
 	outside, inside, err := storageErrors(path, []*outage{{begin: at(4), end: at(6)}})
 	if err != nil || len(outside) != 2 || len(inside) != 1 {
 		t.Errorf("outside %v, inside %v, %v", outside, inside, err)
+	}
+}
+
+func TestOnlyWhatTheStartDiscardsIsExplained(t *testing.T) {
+	name, accounts := "etcd_request_errors_total", `{operation="listStream",resource="serviceaccounts"}`
+	outages := func(value float64) []*outage {
+		o := &outage{name: "crash", end: time.Now()}
+		o.before[0], o.after[0] = metrics{{name, accounts, value}}, metrics{{name, accounts, value}}
+		return []*outage{o}
+	}
+	for _, c := range []struct {
+		what   string
+		before float64
+		end    sample
+		wrong  bool
+	}{
+		{"one request given up while starting", 1, sample{name, accounts, 1}, false},
+		{"more of them", 2, sample{name, accounts, 2}, true},
+		{"one more later", 1, sample{name, accounts, 2}, true},
+		{"the first one later", 0, sample{name, accounts, 1}, true},
+		{"another resource", 1, sample{name, `{operation="listStream",resource="pods"}`, 1}, true},
+	} {
+		where, _ := outsideGrowth(name, outages(c.before), metrics{c.end}, 0)
+		if (len(where) > 0) != c.wrong {
+			t.Errorf("%s: %v", c.what, where)
+		}
 	}
 }
 

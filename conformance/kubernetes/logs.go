@@ -78,8 +78,11 @@ const compactorLag = time.Minute
 var (
 	compactorOvertaken = regexp.MustCompile(`compact\.go:\d+\] etcd: endpoint .*: ` +
 		`etcdserver: mvcc: required revision has been compacted$`)
-	klogError    = regexp.MustCompile(`^[WEF](\d{4} \d{2}:\d{2}:\d{2}\.\d{6}) +\d+ ([a-z0-9_]+\.go):`)
-	storageFiles = regexp.MustCompile(`^(compact|watcher|store|decoder|lease_manager|etcd3|cacher|` +
+	// discardedSync is an API server that gives up its own request while it starts (see discarded); what a store
+	// says would be an error of gRPC.
+	discardedSync = regexp.MustCompile(`watcher\.go:\d+\] failed to sync with latest state: context canceled$`)
+	klogError     = regexp.MustCompile(`^[WEF](\d{4} \d{2}:\d{2}:\d{2}\.\d{6}) +\d+ ([a-z0-9_]+\.go):`)
+	storageFiles  = regexp.MustCompile(`^(compact|watcher|store|decoder|lease_manager|etcd3|cacher|` +
 		`watch_cache|cache_watcher|delegator|feature_support_checker)\.go$`)
 	unsupportedFeature = regexp.MustCompile(`(RequestWatchProgress|RangeStream).*not support|` +
 		`not support.*(RequestWatchProgress|RangeStream)`)
@@ -96,7 +99,7 @@ func storageErrors(path string, outages []*outage) (outside, inside []string, er
 	for _, line := range lines {
 		at, names := readErrorLine(line)
 		switch {
-		case !names:
+		case !names, discardedSync.MatchString(line):
 		case covered(outages, at), compactorOvertaken.MatchString(line) &&
 			covered(outages, at.Add(-compactorLag)):
 			inside = append(inside, line)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -83,8 +84,11 @@ func (r *run) outsideOutages(name string, end metrics, i int, labels ...string) 
 // what they grew while it was not.
 func outsideGrowth(name string, outages []*outage, end metrics, i int,
 	labels ...string) (where []string, inside float64) {
-	var last metrics
-	since := "the start"
+	started := end
+	if len(outages) > 0 {
+		started = outages[0].before[i]
+	}
+	last, since := slices.DeleteFunc(slices.Clone(started), func(s sample) bool { return !discarded(s) }), "the start"
 	for _, o := range outages {
 		where = append(where, labelled(since, grown(name, last, o.before[i], labels...))...)
 		inside += o.after[i].sum(name, labels...) - o.before[i].sum(name, labels...)

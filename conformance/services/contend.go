@@ -80,8 +80,8 @@ func (a *arena) judge(prefix string, want int) []string {
 }
 
 // contend has locks and elections contended for, by the services, by the official client, by both.
-func contend(binary string, contenders int) (int, error) {
-	side, err := open(binary)
+func contend(binary string, contenders int, args ...string) (int, error) {
+	side, err := open(binary, args...)
 	if err != nil {
 		return 0, err
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"time"
 
 	"conformance/store"
 )
@@ -20,8 +21,9 @@ func main() {
 	meridian := flag.String("meridian", "../target/release/meridian", "what is judged")
 	verbose := flag.Bool("v", false, "print what etcd says")
 	contenders := flag.Int("contenders", 20, "how many clients contend")
+	journal := flag.String("journal", "", "meridian's --journal; every server is a new cluster in it")
 	flag.Parse()
-	failed, err := run(*etcd, *meridian, *contenders, *verbose)
+	failed, err := run(*etcd, *meridian, *journal, *contenders, *verbose)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -31,17 +33,17 @@ func main() {
 	fmt.Println("services: all alike")
 }
 
-func run(etcd, meridian string, contenders int, verbose bool) (int, error) {
+func run(etcd, meridian, journal string, contenders int, verbose bool) (int, error) {
 	failed := 0
 	for _, script := range scripts {
-		n, err := compare(etcd, meridian, script, verbose)
+		n, err := compare(etcd, meridian, journal, script, verbose)
 		if err != nil {
 			return failed, fmt.Errorf("%s: %w", script.name, err)
 		}
 		failed += n
 	}
-	for _, binary := range []string{etcd, meridian} {
-		n, err := contend(binary, contenders)
+	for _, each := range [][]string{{etcd}, append([]string{meridian}, inJournal(journal)...)} {
+		n, err := contend(each[0], contenders, each[1:]...)
 		if err != nil {
 			return failed, err
 		}
@@ -50,15 +52,31 @@ func run(etcd, meridian string, contenders int, verbose bool) (int, error) {
 	return failed, nil
 }
 
+// inJournal are the arguments of a new cluster in a database.
+func inJournal(journal string) []string {
+	if journal == "" {
+		return nil
+	}
+	return []string{"--journal=" + journal, token()}
+}
+
+func token() string { return fmt.Sprintf("--initial-cluster-token=services-%d", time.Now().UnixNano()) }
+
 // compare runs a script on fresh servers of both kinds, step by step.
-func compare(etcd, meridian string, script script, verbose bool) (int, error) {
+func compare(etcd, meridian, journal string, script script, verbose bool) (int, error) {
 	var sides [2]*side
+	args := [2][]string{nil, inJournal(journal)}
+	if journal != "" {
+		// Member ids follow from the token.
+		args[0] = args[1][1:]
+	}
 	for i, binary := range []string{etcd, meridian} {
-		side, err := open(binary)
+		side, err := open(binary, args[i]...)
 		if err != nil {
 			return 0, err
 		}
 		defer side.close()
+		side.masked = journal != ""
 		sides[i] = side
 	}
 	failed := 0

@@ -74,7 +74,7 @@ func TestADifferenceIsCounted(t *testing.T) {
 		first = !first
 		return map[bool]string{true: "one", false: "other"}[first]
 	}}, {"no answer", func(*side) string { return noAnswer }}}}
-	failed, err := compare(etcd, etcd, odd, false)
+	failed, err := compare(etcd, etcd, "", odd, false)
 	if err != nil || failed != 2 {
 		t.Errorf("%d differences, %v", failed, err)
 	}

@@ -28,6 +28,8 @@ type side struct {
 	// kept are replies that later steps need.
 	leader *v3electionpb.LeaderKey
 	key    []byte
+	// masked hides the cluster's id, which on a journal follows from its token alone.
+	masked bool
 	// waiting are calls under way.
 	waiting map[string]*call
 }
@@ -124,6 +126,9 @@ func (s *side) said(reply proto.Message, err error) string {
 	}
 	text := protojson.Format(reply)
 	text = regexp.MustCompile(`"raftTerm": *"\d+"`).ReplaceAllString(text, `"raftTerm": "T"`)
+	if s.masked {
+		text = regexp.MustCompile(`"clusterId": *"\d+"`).ReplaceAllString(text, `"clusterId": "C"`)
+	}
 	text = strings.Join(strings.Fields(text), " ")
 	return s.named(text)
 }

@@ -21,7 +21,8 @@ impl Writer {
     /// Whether another writer is needed, and whether it is to be us.
     pub(super) fn consider_taking_over(&mut self, now: Duration) {
         let Some(replica) = &self.replica else { return };
-        let voters = self.state.cluster().members().iter().filter(|(_, member)| !member.learner);
+        let members = self.state.cluster().members();
+        let voters = members.iter().filter(|(_, member)| !member.learner);
         let Some(rank) = voters.map(|(id, _)| *id).position(|id| id == replica.me) else { return };
         let patience = replica.settings.patience;
         // One after the other, so that two do not claim at once.
@@ -30,6 +31,16 @@ impl Writer {
         let refused = replica.broken.is_some_and(|(since, calls)| {
             calls >= 2 && now.saturating_sub(since) >= (patience / 5).saturating_add(turn)
         });
+        // A member that was taken out ends, and nobody is left to call; what of it lands before a
+        // claim counts.
+        let gone = self.state.cluster().writer().is_none()
+            && now.saturating_sub(replica.heard) >= (patience / 20).saturating_add(turn);
+        if gone {
+            let epoch = self.state.epoch();
+            tracing::info!(%epoch, "the writer is no member any more, taking over");
+            self.role = Role::Claiming;
+            return;
+        }
         if !silent && !refused {
             return;
         }

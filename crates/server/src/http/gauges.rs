@@ -8,7 +8,7 @@ use crate::observe::exposition::{Exposition, Labels};
 use crate::observe::histogram::Histogram;
 use crate::observe::process;
 use crate::rpc::Services;
-use crate::rpc::maintenance::ETCD_VERSION;
+use crate::rpc::maintenance::{ETCD_VERSION, SMALLEST_SIZE};
 
 /// Everything, as text.
 pub(super) fn metrics(services: &Services) -> String {
@@ -124,7 +124,7 @@ fn standing(services: &Services, out: &mut Exposition) {
         (
             "etcd_mvcc_db_total_size_in_bytes",
             "Total size of the underlying database physically allocated in bytes.",
-            status.allocated_bytes,
+            status.allocated_bytes.max(SMALLEST_SIZE),
         ),
         (
             "etcd_mvcc_db_total_size_in_use_in_bytes",

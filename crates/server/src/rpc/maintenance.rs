@@ -18,8 +18,8 @@ pub const ETCD_VERSION: &str = "3.7.1";
 /// The cluster's and the storage's version that go with it, as long as no downgrade is under way and every
 /// member speaks it.
 pub const VERSION: ClusterVersion = STORAGE_VERSION;
-/// etcdctl divides by the size, and an etcd's file is never empty.
-const SMALLEST_SIZE: u64 = 4096;
+/// etcdctl and dashboards divide by the size, and an etcd's file is never empty.
+pub(crate) const SMALLEST_SIZE: u64 = 4096;
 /// How long the other may take to write instead of us.
 const HANDING_OVER: Duration = Duration::from_secs(5);
 
@@ -71,8 +71,11 @@ impl Services {
             Ok(Action::Get) | Err(_) => return self.alarms(alarm).await,
         };
         self.may_administer(context)?;
-        // Neither is anything done about no alarm in particular.
-        let Some(alarm) = alarm else { return self.alarm_reply(Vec::new()) };
+        // Neither is anything done about no alarm in particular, after what was acknowledged.
+        let Some(alarm) = alarm else {
+            self.engine.linearizable_view().await?;
+            return self.alarm_reply(Vec::new());
+        };
         let command = Command::Alarm { action, member: MemberId(request.member_id), alarm };
         let outcome = self.commit(self.by(context, command)?).await?;
         let Reply::Alarm(alarms) = outcome.result? else { return Err(mismatched()) };

@@ -235,7 +235,7 @@ async fn a_learner_follows_and_never_takes_over() {
         second.engine.commit(put("key", "value")).await.unwrap();
         assert!(first.engine.hand_over(Some(MemberId(2))).await.is_err());
         first.kill().await;
-        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(second.engine.role(), engine::replicas::Role::Follower);
         cluster.start(1).await
     };
