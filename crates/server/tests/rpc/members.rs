@@ -267,7 +267,8 @@ async fn lines_are_counted_under_etcd_s_names_for_peers() {
     }
     let page = follower.http("/metrics").await;
     let trips = format!("etcd_network_peer_round_trip_time_seconds_count{{To=\"{writer:x}\"}}");
-    assert_eq!(value(&page, &trips), 1.0);
+    // Once for each line: the first may have been opened to one that did not lead yet.
+    assert!(value(&page, &trips) >= 1.0);
     let mut client = other.client().await;
     lead(&mut client, follower.id).await.unwrap();
     settled(&replicas).await;
