@@ -59,7 +59,7 @@ impl Engine {
     /// # Errors
     /// When something is damaged, not ours, or does not belong together. Nothing was changed then.
     pub async fn open(parts: Parts) -> Result<(Self, Tasks), OpenError> {
-        let Parts { journal, checkpoints, clock, member, replicas, observer, options } = parts;
+        let Parts { journal, checkpoints, clock, errands, member, replicas, observer, options } = parts;
         let began = clock.monotonic();
         let objects = replicas.as_ref().map(|replicas| Arc::clone(&replicas.objects));
         let found = recover::recover(&*journal, checkpoints.as_deref(), objects.as_deref()).await?;
@@ -99,6 +99,7 @@ impl Engine {
             checkpoints,
             Arc::clone(&journal),
             objects,
+            Arc::clone(&errands),
             options.checkpoint_after,
             found.checkpoint,
             found.tail_bytes,
@@ -115,6 +116,7 @@ impl Engine {
             alarm_gate: tokio::sync::Mutex::default(),
             raising_alarm: AtomicBool::new(false),
             clock,
+            errands,
             observer,
             options,
         });

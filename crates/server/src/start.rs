@@ -10,7 +10,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Engine, Options, SystemClock, Tasks};
+use engine::{Engine, Options, SystemClock, Tasks, Threads};
 use state::MemberId;
 
 pub(crate) use self::directory::{IDENTITY, parse_identity, write_identity};
@@ -93,6 +93,7 @@ pub async fn start(config: &Config) -> Result<Member, StartError> {
         journal: opened.journal,
         checkpoints: Some(config.data_dir.join("checkpoints")),
         clock: Arc::new(SystemClock::new()),
+        errands: Arc::new(Threads),
         member: MemberId(ids.member_id),
         replicas: replica
             .as_ref()
