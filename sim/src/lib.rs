@@ -1,0 +1,3 @@
+//! The whole server under simulation.
+
+pub mod oracle;
