@@ -14,7 +14,9 @@ fn main() -> ExitCode {
     let order = match Order::read(std::env::args().skip(1)) {
         Ok(order) => order,
         Err(why) => {
-            say(&format!("{why}\nusage: sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--calm] [--trace]"));
+            say(&format!(
+                "{why}\nusage: sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--calm] [--trace]"
+            ));
             return ExitCode::FAILURE;
         }
     };
@@ -91,7 +93,12 @@ fn only(order: &Order, seed: u64) -> ExitCode {
     }
     say(&format!(
         "seed {seed}: digest {:016x} of {} events, {:?} simulated in {took:.1?}, {} calls, {} answered, {} events watched",
-        report.digest.0, report.digest.1, report.simulated, report.calls.0, report.calls.1, report.watched
+        report.digest.0,
+        report.digest.1,
+        report.simulated,
+        report.calls.0,
+        report.calls.1,
+        report.watched
     ));
     show(&report.counts);
     for finding in &report.findings {
@@ -139,7 +146,10 @@ fn many(order: &Order) -> ExitCode {
                     }
                     let report = run(order.plan(seed, false));
                     for finding in &report.findings {
-                        say(&format!("seed {seed} FOUND: {finding}\n  repeat: {}", order.command(seed)));
+                        say(&format!(
+                            "seed {seed} FOUND: {finding}\n  repeat: {}",
+                            order.command(seed)
+                        ));
                     }
                     let Ok(mut sum) = sum.lock() else { return };
                     sum.add(report);

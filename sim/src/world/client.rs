@@ -101,7 +101,9 @@ impl Client {
         let open = async {
             self.ready().await?;
             let codec = ProstCodec::<Q, R>::default();
-            self.grpc.streaming(Request::new(requests), PathAndQuery::from_static(path), codec).await
+            self.grpc
+                .streaming(Request::new(requests), PathAndQuery::from_static(path), codec)
+                .await
         };
         let opened = tokio::time::timeout(patience, open).await;
         let opened = opened.map_err(|_| Status::deadline_exceeded("the client waits no longer"))?;

@@ -41,6 +41,14 @@ impl World {
         }
     }
 
+    /// Watches have a moment to hear the last of it.
+    fn dismiss(&mut self, last: i64) {
+        self.office.last.store(last, Ordering::Relaxed);
+        if !self.until(RECOVERY, |world| world.office.watching.load(Ordering::Relaxed) == 0) {
+            self.findings.push("watches do not come to an end".to_owned());
+        }
+    }
+
     /// Moves on until something is so; false if it does not come about in time.
     fn until(&mut self, most: Nanos, mut check: impl FnMut(&mut Self) -> bool) -> bool {
         let until = self.now() + most;
@@ -107,12 +115,15 @@ impl World {
     fn compare(&mut self) {
         let replayed = match replay(&journal::bodies(&self.depot)) {
             Ok(replayed) => replayed,
-            Err(why) => return self.findings.push(format!("the journal cannot be replayed: {why}")),
+            Err(why) => {
+                return self.findings.push(format!("the journal cannot be replayed: {why}"));
+            }
         };
         let mut digests = self.digests();
         digests.insert("replayed".into(), (replayed.position, number(replayed.digest)));
         self.findings.extend(differing(&digests));
         let hashes = self.hashes(&replayed);
+        self.dismiss(replayed.log.to.0);
         self.judge(replayed, hashes);
     }
 

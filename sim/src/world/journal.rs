@@ -147,8 +147,14 @@ impl Depot {
         }
     }
 
-    fn read(&self, first: Slot, limit: usize, net: &mut State) -> Result<Vec<Record>, JournalError> {
-        let mut found = self.log.read(first, limit).now_or_never().unwrap_or_else(|| Err(failed()))?;
+    fn read(
+        &self,
+        first: Slot,
+        limit: usize,
+        net: &mut State,
+    ) -> Result<Vec<Record>, JournalError> {
+        let mut found =
+            self.log.read(first, limit).now_or_never().unwrap_or_else(|| Err(failed()))?;
         if net.dice.chance(self.odds.other) {
             if net.dice.chance(500) {
                 return Err(failed());
@@ -230,7 +236,14 @@ impl Depot {
         }
     }
 
-    fn decided(&mut self, from: Site, record: Record, reply: Reply<Append>, outcome: Append, net: &mut State) {
+    fn decided(
+        &mut self,
+        from: Site,
+        record: Record,
+        reply: Reply<Append>,
+        outcome: Append,
+        net: &mut State,
+    ) {
         let Record { slot, nonce, ref body } = record;
         let bytes = body.len();
         let how = match &outcome {
@@ -239,7 +252,8 @@ impl Depot {
             Append::Unknown(_) => "unknown",
             Append::Refused(_) => "refused",
         };
-        net.trace.say(from, format_args!("slot {slot} {how} by {:04x}, {bytes} bytes", nonce.0 as u16));
+        net.trace
+            .say(from, format_args!("slot {slot} {how} by {:04x}, {bytes} bytes", nonce.0 as u16));
         if matches!(outcome, Append::Won) {
             self.ever.push(record);
             self.ever.sort_by_key(|record| record.slot);

@@ -7,8 +7,8 @@ use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::Registry;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::trace::Trace;
 use super::{JOURNAL, Site};
@@ -48,7 +48,8 @@ pub(crate) fn once() {
 /// Runs it, hearing what is logged meanwhile.
 pub(crate) fn to<T>(trace: &Trace, run: impl FnOnce() -> T) -> T {
     CARRIES_OUT.set(true);
-    let subscriber = Registry::default().with(Ear { trace: trace.clone(), curious: trace.readable() });
+    let subscriber =
+        Registry::default().with(Ear { trace: trace.clone(), curious: trace.readable() });
     let ran = tracing::subscriber::with_default(subscriber, run);
     CARRIES_OUT.set(false);
     ran
@@ -85,10 +86,11 @@ struct Text(String);
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = &mut self.0;
-        // A string takes it all.
-        drop(match field.name() {
+        let written = match field.name() {
             "message" => write!(text, "{value:?}"),
             name => write!(text, " {name}={value:?}"),
-        });
+        };
+        // A string takes it all.
+        written.unwrap_or_default();
     }
 }

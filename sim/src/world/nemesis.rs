@@ -268,7 +268,7 @@ impl World {
         let Some(terminate) = life.process.terminate.take() else { return };
         self.net.0.lock().counts.terminations += 1;
         self.net.0.lock().trace.say(member.site, format_args!("is asked to stop"));
-        drop(terminate.send(()));
+        terminate.send(()).unwrap_or_default();
         member.back_at = Some(back);
     }
 
@@ -318,10 +318,11 @@ impl World {
         let site = self.members[at].site;
         let id = self.members[at].engine().map(|engine| engine.status().member);
         let Some(id) = id else { return };
-        let mut others = self.members.iter().filter(|other| other.site != site && !other.is_removed());
-        let Some((host, engine)) = others.find_map(|other| {
-            Some((&other.life.as_ref()?.host, other.engine()?))
-        }) else {
+        let mut others =
+            self.members.iter().filter(|other| other.site != site && !other.is_removed());
+        let Some((host, engine)) =
+            others.find_map(|other| Some((&other.life.as_ref()?.host, other.engine()?)))
+        else {
             return;
         };
         let (net, replicas) = (self.net.clone(), Arc::clone(&self.office.replicas));

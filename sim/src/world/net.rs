@@ -289,7 +289,7 @@ impl State {
         let found = self.conns.get_mut(&conn);
         if let Some(answered) = found.and_then(|found| found.answered.take()) {
             // Who called may have given up.
-            drop(answered.send(accepted));
+            let _gave_up = answered.send(accepted);
         }
     }
 
@@ -339,7 +339,12 @@ impl State {
     }
 
     /// Calls a port of a site; true comes back once it is accepted.
-    pub(crate) fn call(&mut self, from: Site, to: Site, port: u16) -> (End, oneshot::Receiver<bool>) {
+    pub(crate) fn call(
+        &mut self,
+        from: Site,
+        to: Site,
+        port: u16,
+    ) -> (End, oneshot::Receiver<bool>) {
         self.numbered += 1;
         let conn = self.numbered;
         let (answered, answer) = oneshot::channel();
@@ -376,7 +381,12 @@ impl State {
     }
 
     /// Sends as many bytes as there is room for; `None` if there is none at present.
-    pub(crate) fn write(&mut self, (conn, at): End, bytes: &[u8], waker: &Waker) -> Option<Option<usize>> {
+    pub(crate) fn write(
+        &mut self,
+        (conn, at): End,
+        bytes: &[u8],
+        waker: &Waker,
+    ) -> Option<Option<usize>> {
         let Some(found) = self.conns.get_mut(&conn) else { return Some(None) };
         let side = &mut found.ends[at];
         if side.is_reset || side.has_finished {

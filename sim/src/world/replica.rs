@@ -256,12 +256,6 @@ async fn hand_over(engine: &Engine) {
     drop(handed.await);
 }
 
-/// What its clock says of the journal: for samples.
-pub(crate) fn positions(engine: &Engine) -> (u64, u64) {
-    let status = engine.status();
-    (status.applied.0, status.durable.0)
-}
-
 /// A moment in the world.
 pub(crate) fn moment(now: Nanos) -> crate::oracle::history::Time {
     crate::oracle::history::Time(now)

@@ -132,7 +132,11 @@ impl Outlet {
 }
 
 impl Network for Outlet {
-    fn connect(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Box<dyn ByteStream>>> {
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> BoxFuture<'static, io::Result<Box<dyn ByteStream>>> {
         let called = self.call(host, port);
         async move {
             let stream: Box<dyn ByteStream> = Box::new(called.await?);

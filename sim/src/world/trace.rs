@@ -13,7 +13,7 @@ const MOST_LINES: usize = 2_000_000;
 
 /// A cheap handle.
 #[derive(Clone)]
-pub struct Trace(Arc<Mutex<Inner>>);
+pub(crate) struct Trace(Arc<Mutex<Inner>>);
 
 struct Inner {
     sum: u64,
@@ -25,7 +25,7 @@ struct Inner {
 impl Trace {
     /// Keeps lines if asked to.
     #[must_use]
-    pub fn new(readable: bool) -> Self {
+    pub(crate) fn new(readable: bool) -> Self {
         let lines = readable.then(Default::default);
         Self(Arc::new(Mutex::new(Inner { sum: 0xcbf2_9ce4_8422_2325, events: 0, now: 0, lines })))
     }
@@ -39,7 +39,8 @@ impl Trace {
         let mut inner = self.0.lock();
         inner.events += 1;
         let mut sum = inner.sum ^ inner.now;
-        let mut take = |word: u64| sum = (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
+        let mut take =
+            |word: u64| sum = (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
         for number in numbers {
             take(*number);
         }
@@ -80,14 +81,14 @@ impl Trace {
 
     /// What it all comes to, and how many events that is.
     #[must_use]
-    pub fn digest(&self) -> (u64, u64) {
+    pub(crate) fn digest(&self) -> (u64, u64) {
         let inner = self.0.lock();
         (inner.sum, inner.events)
     }
 
     /// The lines that were kept.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().lines.iter().flatten().cloned().collect()
     }
 }

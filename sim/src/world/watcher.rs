@@ -20,9 +20,11 @@ use crate::oracle::history::{KeyRange, Revision, Watch, WatchResponse};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest a watch goes on before its client wants another.
 const LONGEST: Duration = Duration::from_secs(60);
-/// A stream that says nothing is asked how far it is after so long, and left after so many times.
-const SILENCE: Duration = Duration::from_secs(3);
-const ASKED_IN_VAIN: u32 = 3;
+/// A stream that says nothing is asked how far it is after so many of these, and left after as many more.
+const MOMENT: Duration = Duration::from_millis(200);
+const SILENCE: u32 = 15;
+/// What is quiet for so long has arrived everywhere.
+const LAST_MOMENTS: u32 = 50;
 
 type Replies = tonic::Streaming<pb::WatchResponse>;
 type Requests = tokio::sync::mpsc::Sender<pb::WatchRequest>;
@@ -48,15 +50,15 @@ impl Watcher {
         Self { office: office.clone(), site, dice, clients: BTreeMap::new() }
     }
 
-    /// Watches until the office is closed.
+    /// Watches until everything is quiet.
     pub(crate) async fn run(mut self) {
-        self.office.at_work.fetch_add(1, Ordering::Relaxed);
-        while !self.office.is_closed() {
+        self.office.watching.fetch_add(1, Ordering::Relaxed);
+        while self.office.last().is_none() {
             let watch = self.draw();
             self.follow(watch).await;
             tokio::time::sleep(Duration::from_millis(self.dice.between(1, 500))).await;
         }
-        self.office.at_work.fetch_sub(1, Ordering::Relaxed);
+        self.office.watching.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn draw(&mut self) -> Watch {
@@ -85,7 +87,7 @@ impl Watcher {
     /// Watches from one replica after the other.
     async fn follow(&mut self, mut watch: Watch) {
         let until = tokio::time::Instant::now() + LONGEST;
-        while !self.office.is_closed() && tokio::time::Instant::now() < until {
+        while self.office.last().is_none() && tokio::time::Instant::now() < until {
             let replica = {
                 let replicas = self.office.replicas.lock();
                 *self.dice.pick(&replicas)
@@ -93,9 +95,13 @@ impl Watcher {
             (watch.id, watch.endpoint) = (self.office.number(), u32::from(replica.0));
             watch.begin = moment(self.office.now());
             watch.responses.clear();
-            self.office.say(self.site, format_args!(
-                "#{} watches at {replica} from {} {:?}", watch.id, watch.start.0, watch.range
-            ));
+            self.office.say(
+                self.site,
+                format_args!(
+                    "#{} watches at {replica} from {} {:?}",
+                    watch.id, watch.start.0, watch.range
+                ),
+            );
             let ended = self.listen(replica, &mut watch).await;
             let Watch { id, ref responses, .. } = watch;
             let next = resumed(&watch);
@@ -131,22 +137,27 @@ impl Watcher {
         replies: &mut Replies,
         watch: &mut Watch,
     ) -> Result<Ended, Status> {
-        let mut in_vain = 0;
+        let (mut silent, mut quiet) = (0, 0);
         loop {
-            let reply = match tokio::time::timeout(SILENCE, replies.message()).await {
-                Ok(reply) => reply?,
-                Err(_) if in_vain == ASKED_IN_VAIN || self.office.is_closed() => {
-                    return Ok(Ended::Broken);
+            if let Some(last) = self.office.last() {
+                quiet += 1;
+                if quiet > LAST_MOMENTS {
+                    watch.settled = watch.responses.first().map(|_| last);
+                    return Ok(Ended::Over);
                 }
-                Err(_) => {
-                    in_vain += 1;
+            }
+            let Ok(reply) = tokio::time::timeout(MOMENT, replies.message()).await else {
+                silent += 1;
+                if silent == SILENCE {
                     use pb::watch_request::RequestUnion::ProgressRequest;
                     send(requests, ProgressRequest(pb::WatchProgressRequest {})).await?;
-                    continue;
+                } else if silent > 2 * SILENCE {
+                    return Ok(Ended::Broken);
                 }
+                continue;
             };
-            let Some(reply) = reply else { return Ok(Ended::Broken) };
-            in_vain = 0;
+            let Some(reply) = reply? else { return Ok(Ended::Broken) };
+            silent = 0;
             let response = self.take(&reply);
             let over = response.canceled;
             watch.responses.push(response);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -36,8 +36,12 @@ pub(crate) struct Office {
     pub(crate) numbers: Arc<AtomicU64>,
     /// Nobody begins anything more.
     pub(crate) closed: Arc<AtomicBool>,
+    /// The newest revision there will be, once everything is quiet.
+    pub(crate) last: Arc<AtomicI64>,
     /// Clients that are still at work.
     pub(crate) at_work: Arc<AtomicU64>,
+    /// Clients that still watch.
+    pub(crate) watching: Arc<AtomicU64>,
     /// Calls that were answered.
     pub(crate) answered: Arc<AtomicU64>,
     pub(crate) habits: Habits,
@@ -65,6 +69,11 @@ impl Office {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The newest revision, once that is certain.
+    pub(crate) fn last(&self) -> Option<Revision> {
+        Some(self.last.load(Ordering::Relaxed)).filter(|last| *last > 0).map(Revision)
     }
 
     pub(crate) fn seen(&self, revision: Revision) {
@@ -191,7 +200,8 @@ impl Worker {
     fn read(&mut self) -> Range {
         let newest = *self.office.newest.lock();
         let past = self.dice.chance(150) && newest > 2;
-        let revision = if past { newest - self.dice.below(20.min(newest as u64 - 1)) as i64 } else { 0 };
+        let revision =
+            if past { newest - self.dice.below(20.min(newest as u64 - 1)) as i64 } else { 0 };
         Range {
             range: self.range(),
             revision: Revision(revision),
@@ -275,7 +285,9 @@ impl Office {
             newest: Arc::new(Mutex::new(1)),
             numbers: Arc::new(AtomicU64::new(1)),
             closed: Arc::default(),
+            last: Arc::default(),
             at_work: Arc::default(),
+            watching: Arc::default(),
             answered: Arc::default(),
             habits,
         }
