@@ -115,6 +115,8 @@ struct Sum {
     calls: u64,
     answered: u64,
     watched: u64,
+    /// Of all digests: tells two runs of the same seeds apart.
+    digest: u64,
     failed: BTreeMap<u64, Vec<String>>,
 }
 
@@ -126,6 +128,7 @@ impl Sum {
         self.calls += report.calls.0;
         self.answered += report.calls.1;
         self.watched += report.watched;
+        self.digest = self.digest.wrapping_add(report.digest.0);
         if !report.findings.is_empty() {
             self.failed.insert(report.seed, report.findings);
         }
@@ -162,12 +165,13 @@ fn many(order: &Order) -> ExitCode {
     let hours = sum.simulated.as_secs_f64() / 3600.0;
     let faults: u64 = sum.counts.kinds().iter().map(|(_, count)| count).sum();
     say(&format!(
-        "{} seeds, {hours:.2} simulated hours in {:.0?}, {faults} faults, {} calls ({} answered), {} events watched, {} seeds failed",
+        "{} seeds, {hours:.2} simulated hours in {:.0?}, {faults} faults, {} calls ({} answered), {} events watched, digest {:016x}, {} seeds failed",
         sum.seeds,
         began.elapsed(),
         sum.calls,
         sum.answered,
         sum.watched,
+        sum.digest,
         sum.failed.len()
     ));
     show(&sum.counts);

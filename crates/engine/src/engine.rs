@@ -59,7 +59,8 @@ impl Engine {
     /// # Errors
     /// When something is damaged, not ours, or does not belong together. Nothing was changed then.
     pub async fn open(parts: Parts) -> Result<(Self, Tasks), OpenError> {
-        let Parts { journal, checkpoints, clock, errands, member, replicas, observer, options } = parts;
+        let Parts { journal, checkpoints, clock, errands, member, replicas, observer, options } =
+            parts;
         let began = clock.monotonic();
         let objects = replicas.as_ref().map(|replicas| Arc::clone(&replicas.objects));
         let found = recover::recover(&*journal, checkpoints.as_deref(), objects.as_deref()).await?;
@@ -323,12 +324,14 @@ impl Engine {
     /// What is left of a lease; `None` if there is no such lease.
     ///
     /// # Errors
-    /// When the engine is stopping.
+    /// When the engine is stopping, or it cannot be learnt in time what others have appended.
     pub async fn time_to_live(
         &self,
         id: LeaseId,
         with_keys: bool,
     ) -> Result<Option<LeaseStatus>, Fault> {
+        // Whoever was granted it elsewhere may ask here.
+        self.linearizable_view().await?;
         let found = self
             .ask(move |state| {
                 if with_keys {

@@ -31,7 +31,8 @@ pub struct Dialer {
 /// Where members are reached that are not on the network of this system, as in a simulation.
 pub trait Network: fmt::Debug + Send + Sync {
     /// A connection to a host and port.
-    fn connect(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Box<dyn ByteStream>>>;
+    fn connect(&self, host: &str, port: u16)
+    -> BoxFuture<'static, io::Result<Box<dyn ByteStream>>>;
 }
 
 /// Whatever a line goes through.
