@@ -115,6 +115,7 @@ impl Writer {
     pub(crate) fn give_up(&mut self, mut offer: Offer, why: String) {
         tracing::error!(error = %why, "stopping, since the journal takes no more entries");
         let fault = Fault::Unavailable(why);
+        self.is_over = true;
         self.shared.inbox.close();
         self.in_flight = FuturesOrdered::new();
         offer.fail(&fault);

@@ -52,6 +52,8 @@ pub(crate) struct Writer {
     pub(crate) offers: VecDeque<Offer>,
     pub(crate) in_flight: FuturesOrdered<BoxFuture<'static, Settled>>,
     pub(crate) next_slot: Slot,
+    /// Nothing can be learnt any more of a slot that was offered to: nothing more may be offered.
+    pub(crate) is_over: bool,
     /// When the writer learnt of what it is applying.
     pub(crate) learnt: Duration,
     /// When the compaction that is being carried out was ordered.
@@ -87,6 +89,7 @@ impl Writer {
             offers: VecDeque::new(),
             in_flight: FuturesOrdered::new(),
             next_slot,
+            is_over: false,
             learnt: Duration::ZERO,
             compacting: None,
         }
@@ -102,6 +105,9 @@ impl Writer {
         self.begin();
         loop {
             let closed = self.take_requests();
+            if self.is_over {
+                break;
+            }
             self.answer_questions();
             self.offer_batches();
             if closed && self.is_settled() {

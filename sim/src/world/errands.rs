@@ -13,13 +13,15 @@ use super::{Nanos, SECOND, Site, journal};
 const LONGEST: Nanos = SECOND;
 
 type Work = Box<dyn FnOnce() + Send>;
+/// When it is done, and what.
+type Waiting = (Nanos, &'static str, Work);
 
 /// What one process has asked for.
 #[derive(Clone)]
 pub(crate) struct SimErrands {
     site: Site,
     net: Net,
-    waiting: Arc<Mutex<Vec<(Nanos, &'static str, Work)>>>,
+    waiting: Arc<Mutex<Vec<Waiting>>>,
 }
 
 impl SimErrands {

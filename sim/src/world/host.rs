@@ -20,7 +20,7 @@ impl Host {
         let runtime = Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
-            .rng_seed(RngSeed::from_bytes(&dice.next().to_le_bytes()))
+            .rng_seed(RngSeed::from_bytes(&dice.number().to_le_bytes()))
             .build()
             .expect("a runtime that needs nothing of the system");
         Self { runtime, at: now }

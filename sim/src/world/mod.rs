@@ -39,12 +39,16 @@ use trace::Trace;
 use watcher::Watcher;
 use workload::{Office, Worker};
 
+use crate::oracle::history::{Positions, Time};
+
 /// Nanoseconds since a world began.
 pub(crate) type Nanos = u64;
 pub(crate) const MILLISECOND: Nanos = 1_000_000;
 pub(crate) const SECOND: Nanos = 1_000 * MILLISECOND;
 /// What a world moves on by.
 const TICK: Nanos = MILLISECOND;
+/// How often replicas are looked at from outside.
+const SAMPLE: Nanos = 100 * MILLISECOND;
 
 /// The journal's engine.
 pub(crate) const JOURNAL: Site = Site(0);
@@ -288,6 +292,25 @@ impl World {
         }
         listen::at(JOURNAL);
         self.findings.extend(listen::complaints());
+        if now.is_multiple_of(SAMPLE) {
+            self.sample(now);
+        }
+    }
+
+    /// Notes how far every replica is.
+    fn sample(&self, now: Nanos) {
+        for member in &self.members {
+            let Some(engine) = member.engine() else { continue };
+            let status = engine.status();
+            let sample = Positions {
+                member: u32::from(member.site.0),
+                time: Time(now),
+                applied: status.applied.0,
+                durable: status.durable.0,
+                tail: self.depot.lock().tail().0.saturating_sub(1),
+            };
+            self.office.history.lock().positions.push(sample);
+        }
     }
 
     /// Hands out what has arrived.
