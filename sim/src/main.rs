@@ -180,7 +180,7 @@ fn many(order: &Order) -> ExitCode {
 
 fn progress(order: &Order, sum: &Sum, took: Duration) {
     let every = (order.seeds / 100).max(1);
-    if sum.seeds % every == 0 {
+    if sum.seeds.is_multiple_of(every) {
         let speed = sum.simulated.as_secs_f64() / took.as_secs_f64();
         drop(write!(
             std::io::stderr(),

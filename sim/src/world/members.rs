@@ -135,6 +135,8 @@ impl World {
         if why.contains("was removed from the cluster") {
             member.removed.store(true, Ordering::Relaxed);
             member.back_at = None;
+            let gone = member.site;
+            self.office.replicas.lock().retain(|site| *site != gone);
         } else if member.back_at.is_none() {
             member.back_at = Some(now + RESTART);
         }
