@@ -30,3 +30,7 @@ conformance:
 # Meridian and etcd side by side; see bench/README.md
 bench:
     bench/run.sh
+
+# The whole server under simulation: `just sim 10000`, `just sim --only 7 --trace`; see docs/sim.md
+sim *arguments='100':
+    cd sim && cargo run -q -- {{arguments}}

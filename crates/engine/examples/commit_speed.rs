@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use engine::{Engine, Options, Parts, SystemClock};
+use engine::{Engine, Options, Parts, SystemClock, Threads};
 use journal::{FileJournal, FileOptions, Journal, MemoryJournal};
 use state::{Command, MemberId, Put};
 use tokio::runtime::{Builder, Runtime};
@@ -41,6 +41,7 @@ fn measure(dir: &Path, callers: u64, lasts: Duration, in_memory: bool) {
         journal,
         checkpoints: None,
         clock: Arc::new(SystemClock::new()),
+        errands: Arc::new(Threads),
         member: MemberId(1),
         replicas: None,
         observer: Arc::new(()),

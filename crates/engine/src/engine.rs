@@ -59,7 +59,8 @@ impl Engine {
     /// # Errors
     /// When something is damaged, not ours, or does not belong together. Nothing was changed then.
     pub async fn open(parts: Parts) -> Result<(Self, Tasks), OpenError> {
-        let Parts { journal, checkpoints, clock, member, replicas, observer, options } = parts;
+        let Parts { journal, checkpoints, clock, errands, member, replicas, observer, options } =
+            parts;
         let began = clock.monotonic();
         let objects = replicas.as_ref().map(|replicas| Arc::clone(&replicas.objects));
         let own = options.level;
@@ -100,6 +101,7 @@ impl Engine {
             checkpoints,
             Arc::clone(&journal),
             objects,
+            Arc::clone(&errands),
             options.checkpoint_after,
             found.checkpoint,
             found.tail_bytes,
@@ -116,6 +118,7 @@ impl Engine {
             alarm_gate: tokio::sync::Mutex::default(),
             raising_alarm: AtomicBool::new(false),
             clock,
+            errands,
             observer,
             options,
         });
@@ -339,12 +342,14 @@ impl Engine {
     /// What is left of a lease; `None` if there is no such lease.
     ///
     /// # Errors
-    /// When the engine is stopping.
+    /// When the engine is stopping, or it cannot be learnt in time what others have appended.
     pub async fn time_to_live(
         &self,
         id: LeaseId,
         with_keys: bool,
     ) -> Result<Option<LeaseStatus>, Fault> {
+        // Whoever was granted it elsewhere may ask here.
+        self.linearizable_view().await?;
         let found = self
             .ask(move |state| {
                 if with_keys {

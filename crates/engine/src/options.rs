@@ -8,6 +8,7 @@ use journal::Journal;
 use state::{Level, MemberId};
 
 use crate::clock::Clock;
+use crate::errands::Errands;
 use crate::observer::Observer;
 use crate::replicas::Replicas;
 
@@ -19,6 +20,8 @@ pub struct Parts {
     pub checkpoints: Option<PathBuf>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Who does what takes its time.
+    pub errands: Arc<dyn Errands>,
     /// Who we are, if nobody shares the journal; the journal knows better if somebody does.
     pub member: MemberId,
     /// What makes us one of many; `None` if the journal is ours alone.

@@ -8,6 +8,7 @@ use state::{Auth, Command, Identity, View};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::errands::Errands;
 use crate::inbox::Inbox;
 use crate::lease::LeaseClock;
 use crate::observer::Observer;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     /// If others share the journal.
     pub(crate) replicas: Option<Arc<SharedReplicas>>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) errands: Arc<dyn Errands>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) options: Options,
 }

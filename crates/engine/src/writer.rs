@@ -398,7 +398,7 @@ impl Writer {
                 (Command::LeaseRenew { ids }, Ok(Reply::LeaseRenew(_))) => {
                     let now = self.shared.clock.monotonic();
                     for id in ids {
-                        self.shared.leases.renew(*id, now);
+                        self.shared.leases.renewed(*id, now);
                     }
                 }
                 (Command::LeaseRevoke { id }, _) => {

@@ -24,7 +24,7 @@ use crate::peers::Attendant;
 use crate::rpc::Services;
 use crate::security::Credentials;
 use door::{Door, House};
-pub use socket::{Socket, UnixSocket};
+pub use socket::{Arrival, Arrivals, ByteStream, Socket, UnixSocket};
 
 /// Descriptors that connections leave to files, as in etcd.
 const RESERVED_DESCRIPTORS: u64 = 150;

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Engine, Options, SystemClock, Tasks};
+use engine::{Engine, Options, SystemClock, Tasks, Threads};
 use state::MemberId;
 use tokio::runtime::Handle;
 
@@ -97,6 +97,7 @@ pub async fn start(config: &Config, writer: Handle) -> Result<Member, StartError
         journal: opened.journal,
         checkpoints: Some(config.data_dir.join("checkpoints")),
         clock: Arc::new(SystemClock::new()),
+        errands: Arc::new(Threads),
         member: MemberId(ids.member_id),
         replicas: replica.as_ref().zip(opened.objects).map(|(of, objects)| {
             replicas::parts(config, of.member, objects, &metrics.peers, peer_credentials)

@@ -1,6 +1,6 @@
 //! Checkpoints: the machine's state at a position, written while serving and never stopping it.
 //!
-//! One job at a time, on a thread of its own: write a pinned image to a temporary file, sync it, give
+//! One job at a time, beside the loop: write a pinned image to a temporary file, sync it, give
 //! it its name, and only then trim the journal behind it.
 
 mod at_once;
@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 pub(crate) use at_once::{AtOnce, write_at_once};
 pub(crate) use checkpoint::{newest, position_of, read, unforeseeable_hash};
 pub(crate) use shared::{fetch, unreachable};
+
+use crate::errands::Errands;
 
 /// After a failure the next attempt waits so long.
 const RETRY: Duration = Duration::from_secs(30);
@@ -42,6 +44,7 @@ pub(crate) struct Archivist {
     journal: Arc<dyn Journal>,
     /// Where replicas share checkpoints; without, the journal is ours alone.
     objects: Option<Arc<dyn Objects>>,
+    errands: Arc<dyn Errands>,
     /// Journal bytes after which a checkpoint is due, at the least.
     after: u64,
     /// Journal bytes since the newest checkpoint, or the one under way.
@@ -60,6 +63,7 @@ impl Archivist {
         folder: Option<PathBuf>,
         journal: Arc<dyn Journal>,
         objects: Option<Arc<dyn Objects>>,
+        errands: Arc<dyn Errands>,
         after: u64,
         last: Written,
         since_last: u64,
@@ -68,6 +72,7 @@ impl Archivist {
             folder,
             journal,
             objects,
+            errands,
             after,
             since_last,
             before_job: 0,
@@ -109,9 +114,9 @@ impl Archivist {
         self.job = Some(job);
         let keep = Keep::of(self.objects.clone(), is_writer);
         let work = move || drop(done.send(checkpoint_and_trim(&folder, &image, &*journal, keep)));
-        // If there is no thread to be had, `done` goes with `work`, and the job has failed.
-        if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(work) {
-            tracing::error!(%error, "cannot start a thread for the checkpoint");
+        // If it cannot be begun, `done` goes with `work`, and the job has failed.
+        if let Err(error) = self.errands.run("checkpoint", Box::new(work)) {
+            tracing::error!(%error, "nobody writes the checkpoint");
         }
     }
 

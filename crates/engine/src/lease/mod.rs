@@ -122,6 +122,15 @@ impl LeaseClock {
         Renewal::Renewed(i64::try_from(due.ttl.as_secs()).unwrap_or(i64::MAX))
     }
 
+    /// A renewal stands in the journal, and so before the end that may be proposed: the lease has its full
+    /// time again, and its end is judged anew.
+    pub(crate) fn renewed(&self, id: LeaseId, now: Duration) {
+        let mut book = self.book.lock();
+        let Some(due) = book.leases.get_mut(&id) else { return };
+        due.ending = false;
+        due.at = now.saturating_add(due.ttl);
+    }
+
     /// Resolves when the next lease ends. Take it before looking, so that no end is missed.
     pub(crate) fn ended(&self) -> tokio::sync::futures::Notified<'_> {
         self.ended.notified()
@@ -207,6 +216,21 @@ mod tests {
         assert_eq!(clock.renew(LeaseId(7), 13 * SECOND), Renewal::Absent);
         assert!(clock.take_due(60 * SECOND).is_empty());
         assert!(clock.book.lock().queue.is_empty());
+    }
+
+    #[test]
+    fn what_the_journal_renewed_is_renewed_though_its_end_was_on_the_way() {
+        let clock = LeaseClock::default();
+        clock.start(LeaseId(7), 10, Duration::ZERO);
+        assert_eq!(clock.take_due(10 * SECOND), vec![LeaseId(7)]);
+        clock.renewed(LeaseId(7), 10 * SECOND);
+        // Its slot was lost to the renewal.
+        clock.postpone(LeaseId(7), 10 * SECOND);
+        assert_eq!(clock.remaining(LeaseId(7), 13 * SECOND), Some(7));
+        assert!(clock.take_due(13 * SECOND).is_empty());
+        assert_eq!(clock.renew(LeaseId(7), 19 * SECOND), Renewal::Renewed(10));
+        assert_eq!(clock.take_due(29 * SECOND), vec![LeaseId(7)]);
+        clock.end(LeaseId(7));
     }
 
     #[test]

@@ -54,10 +54,20 @@ impl Engine {
 
     /// Gives a lease its full time again, wherever its clock is.
     pub(crate) async fn renew_at_writer(&self, id: LeaseId) -> Result<i64, Fault> {
+        let epoch = self.epoch();
         if let Some(Answer::Seconds(seconds)) = self.ask_writer(Ask::Renew(id)).await? {
-            return Ok(seconds.unwrap_or(0));
+            // Whoever answered may be the writer no longer, or have missed what a guest has appended.
+            self.linearizable_view().await?;
+            match seconds {
+                // The next epoch, if there is one, began after that and gives every lease its time.
+                Some(seconds) if self.epoch() == epoch => return Ok(seconds),
+                None if self.ask(move |state| state.lease_ttl(id)).await?.is_none() => {
+                    return Ok(0);
+                }
+                _ => {}
+            }
         }
-        // The writer cannot be reached, but the journal can.
+        // The writer cannot be reached, or relied on, but the journal can.
         let Outcome { result, .. } = self.commit_own(Command::LeaseRenew { ids: vec![id] }).await?;
         match result {
             Ok(Reply::LeaseRenew(seconds)) => Ok(seconds.first().copied().unwrap_or(0)),

@@ -68,7 +68,7 @@ impl Writer {
         }
     }
 
-    /// Pins the state and computes on a thread of its own.
+    /// Pins the state and has its digest computed.
     fn compute_digest(&self) {
         let Some(replica) = &self.replica else { return };
         let (image, mail) = (self.state.image(), replica.shared.mail.clone());
@@ -76,8 +76,8 @@ impl Writer {
             let (position, digest) = (image.position(), image.digest());
             drop(mail.blocking_send(Mail::Digested(position, digest)));
         };
-        if let Err(error) = std::thread::Builder::new().name("digest".to_owned()).spawn(work) {
-            tracing::warn!(%error, "cannot start a thread for the digest");
+        if let Err(error) = self.shared.errands.run("digest", Box::new(work)) {
+            tracing::warn!(%error, "nobody computes the digest");
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use engine::{Clock, Engine, Fault, OpenError, Options, Parts};
+use engine::{Clock, Engine, Fault, OpenError, Options, Parts, Threads};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use journal::{
@@ -58,6 +58,7 @@ impl Node {
             journal,
             checkpoints,
             clock: Arc::<HandClock>::clone(&clock),
+            errands: Arc::new(Threads),
             member: MemberId(1),
             replicas: None,
             observer: Arc::new(()),

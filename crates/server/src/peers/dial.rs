@@ -1,10 +1,12 @@
 //! A connection to another replica: to a URL of its, through TLS where that says so, proved as this replica
 //! is configured to prove itself.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
@@ -14,6 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::config::{Scheme, Url};
 use crate::security::Credentials;
+use crate::serve::ByteStream;
 
 /// A peer that is gone without a word is noticed by pings; this is for what stands between.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -22,6 +25,14 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub struct Dialer {
     credentials: Option<Arc<Credentials>>,
+    network: Option<Arc<dyn Network>>,
+}
+
+/// Where members are reached that are not on the network of this system, as in a simulation.
+pub trait Network: fmt::Debug + Send + Sync {
+    /// A connection to a host and port.
+    fn connect(&self, host: &str, port: u16)
+    -> BoxFuture<'static, io::Result<Box<dyn ByteStream>>>;
 }
 
 /// Whatever a line goes through.
@@ -32,11 +43,21 @@ impl Dialer {
     /// With `--peer-*` credentials, if there are any.
     #[must_use]
     pub fn new(credentials: Option<Arc<Credentials>>) -> Self {
-        Self { credentials }
+        Self { credentials, network: None }
+    }
+
+    /// Without credentials, on another network.
+    #[must_use]
+    pub fn on(network: Arc<dyn Network>) -> Self {
+        Self { credentials: None, network: Some(network) }
     }
 
     pub(super) async fn dial(&self, url: &Url) -> Result<Box<dyn Wire>, String> {
         match url.scheme() {
+            Scheme::Http if let Some(network) = &self.network => {
+                let stream = network.connect(url.host(), url.port()).await;
+                Ok(Box::new(stream.map_err(|error| error.to_string())?))
+            }
             Scheme::Http => Ok(Box::new(tcp(url).await.map_err(|e| e.to_string())?)),
             Scheme::Https => {
                 let config = self.config()?;

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 pub use attend::{Attendant, Method};
 pub use call::Caller;
-pub use dial::Dialer;
+pub use dial::{Dialer, Network};
 
 /// A line on which nothing is heard for so long is dead.
 pub const SILENCE: Duration = Duration::from_secs(1);

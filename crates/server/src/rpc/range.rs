@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures::stream;
 use state::{RangePage, RangeQuery, Refusal, Revision, Sort, SortOrder, SortTarget, View};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::encode::{Part, range_reply};
 use super::{Services, decode, status, translate};
@@ -201,10 +202,14 @@ fn has_filters(query: &RangeQuery) -> bool {
     bounds.iter().any(|bound| bound.0 != 0)
 }
 
-/// Does `work` on a thread that may take its time.
+/// Does `work` on a thread that may take its time; at once where everything has but one thread, as in a
+/// simulation.
 pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Status> {
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return Ok(work());
+    }
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Status::fixed(Code::Internal, "meridian: a read broke off"))

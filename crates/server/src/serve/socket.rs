@@ -1,6 +1,7 @@
 //! Sockets: bound ones that connections come from, and what a connection is written to and read
 //! from, whatever it goes through.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -9,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -28,7 +30,22 @@ pub enum Socket {
     Tcp(TcpListener),
     /// A file.
     Unix(UnixSocket),
+    /// Whatever brings streams that are no sockets of this system.
+    Other(Box<dyn Arrivals>),
 }
+
+/// A stream, and the address of its other end.
+pub type Arrival = (Box<dyn ByteStream>, Option<SocketAddr>);
+
+/// Where streams come from that are no sockets of this system, as in a simulation.
+pub trait Arrivals: fmt::Debug + Send + Sync {
+    /// The next.
+    fn next(&self) -> BoxFuture<'_, io::Result<Arrival>>;
+}
+
+/// A stream that is no socket of this system.
+pub trait ByteStream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> ByteStream for T {}
 
 /// A unix socket; its file is removed with this, if it is still the same.
 #[derive(Debug)]
@@ -74,6 +91,10 @@ impl Socket {
                 Ok((Wire::Tcp(stream), Some(peer)))
             }
             Self::Unix(socket) => Ok((Wire::Unix(socket.listener.accept().await?.0), None)),
+            Self::Other(arrivals) => {
+                let (stream, peer) = arrivals.next().await?;
+                Ok((Wire::Other { stream, peer }, peer))
+            }
         }
     }
 }
@@ -89,6 +110,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 pub(super) enum Wire {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Other { stream: Box<dyn ByteStream>, peer: Option<SocketAddr> },
 }
 
 impl Wire {
@@ -97,6 +119,7 @@ impl Wire {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             Self::Unix(_) => None,
+            Self::Other { peer, .. } => *peer,
         }
     }
 
@@ -104,6 +127,7 @@ impl Wire {
         match self {
             Self::Tcp(stream) => stream.try_write(bytes),
             Self::Unix(stream) => stream.try_write(bytes),
+            Self::Other { .. } => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 }
@@ -151,7 +175,7 @@ impl Write for Now<'_> {
 
 /// Passes on what a stream is asked to do to what it is at present.
 macro_rules! either {
-    ($name:ident: $one:ident($first:ident) => $inner_one:expr, $two:ident($second:ident) => $inner_two:expr) => {
+    ($name:ident: $($kind:pat => $inner:expr),+ $(,)?) => {
         impl AsyncRead for $name {
             fn poll_read(
                 self: Pin<&mut Self>,
@@ -159,8 +183,7 @@ macro_rules! either {
                 out: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    Self::$one($first) => Pin::new($inner_one).poll_read(cx, out),
-                    Self::$two($second) => Pin::new($inner_two).poll_read(cx, out),
+                    $($kind => Pin::new($inner).poll_read(cx, out),)+
                 }
             }
         }
@@ -172,8 +195,7 @@ macro_rules! either {
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
                 match self.get_mut() {
-                    Self::$one($first) => Pin::new($inner_one).poll_write(cx, bytes),
-                    Self::$two($second) => Pin::new($inner_two).poll_write(cx, bytes),
+                    $($kind => Pin::new($inner).poll_write(cx, bytes),)+
                 }
             }
 
@@ -183,36 +205,35 @@ macro_rules! either {
                 pieces: &[io::IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
                 match self.get_mut() {
-                    Self::$one($first) => Pin::new($inner_one).poll_write_vectored(cx, pieces),
-                    Self::$two($second) => Pin::new($inner_two).poll_write_vectored(cx, pieces),
+                    $($kind => Pin::new($inner).poll_write_vectored(cx, pieces),)+
                 }
             }
 
             fn is_write_vectored(&self) -> bool {
-                match self {
-                    Self::$one(_) | Self::$two(_) => true,
-                }
+                true
             }
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    Self::$one($first) => Pin::new($inner_one).poll_flush(cx),
-                    Self::$two($second) => Pin::new($inner_two).poll_flush(cx),
+                    $($kind => Pin::new($inner).poll_flush(cx),)+
                 }
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    Self::$one($first) => Pin::new($inner_one).poll_shutdown(cx),
-                    Self::$two($second) => Pin::new($inner_two).poll_shutdown(cx),
+                    $($kind => Pin::new($inner).poll_shutdown(cx),)+
                 }
             }
         }
     };
 }
 
-either!(Wire: Tcp(tcp) => tcp, Unix(unix) => unix);
-either!(Stream: Plain(plain) => plain, Tls(tls) => &mut tls.0);
+either!(
+    Wire: Wire::Tcp(tcp) => tcp,
+    Wire::Unix(unix) => unix,
+    Wire::Other { stream, .. } => stream,
+);
+either!(Stream: Stream::Plain(plain) => plain, Stream::Tls(tls) => &mut tls.0);
 
 #[cfg(test)]
 mod tests {

@@ -50,6 +50,12 @@ impl Guarded {
     }
 
     pub(crate) async fn of(journal: Arc<dyn Journal>, authentication: Authentication) -> Self {
+        // One subscriber for all tests, made before any line of the log is met: a line that is first met while a
+        // test brings its own may never be told to it.
+        static LOG: std::sync::Once = std::sync::Once::new();
+        LOG.call_once(|| {
+            drop(tracing::subscriber::set_global_default(tracing_subscriber::registry()))
+        });
         let server = Server::known_by(journal, authentication, Options::default()).await;
         let mut anonymous = server.client().await;
         add_user(&mut anonymous, "root", &["root"]).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::replicas::{Myself, Replicas};
-use engine::{Engine, Options, Parts, SystemClock};
+use engine::{Engine, Options, Parts, SystemClock, Threads};
 use journal::{Journal, MemoryJournal, MemoryObjects};
 use server::grpc::Settings;
 use server::http::Access;
@@ -104,6 +104,7 @@ pub(crate) async fn start<J: Journal>(
         journal: shared,
         checkpoints: None,
         clock: Arc::new(SystemClock::new()),
+        errands: Arc::new(Threads),
         member: MemberId(0),
         replicas: Some(Replicas {
             peers,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Engine, Options, Parts, SystemClock};
+use engine::{Engine, Options, Parts, SystemClock, Threads};
 use http::uri::PathAndQuery;
 use journal::file::OnFlush;
 use journal::{Journal, MemoryJournal};
@@ -133,6 +133,7 @@ async fn services_with(
         journal,
         checkpoints: None,
         clock: Arc::new(SystemClock::new()),
+        errands: Arc::new(Threads),
         member: MemberId(MEMBER),
         replicas: None,
         observer: Arc::<StoreMetrics>::clone(&metrics.store),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::replicas::{Hello, Line, Myself, Peers, Replicas, Role};
-use engine::{Clock, Engine, OpenError, Options, Parts};
+use engine::{Clock, Engine, OpenError, Options, Parts, Threads};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use journal::{Journal, MemoryObjects};
@@ -194,6 +194,7 @@ impl Cluster {
             journal,
             checkpoints: self.folder.as_ref().map(|folder| folder.join(n.to_string())),
             clock: Arc::new(TestClock(Instant::now())),
+            errands: Arc::new(Threads),
             member: MemberId(n),
             replicas: Some(replicas),
             observer: Arc::new(()),

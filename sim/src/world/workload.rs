@@ -1,0 +1,295 @@
+//! What clients do all the time: calls of every kind, on whichever replica, each recorded with what became
+//! of it as far as the client knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::calls::{carry_out, refusal};
+use super::client::Client;
+use super::dice::Dice;
+use super::net::Net;
+use super::replica::moment;
+use super::stream::Outlet;
+use super::{Nanos, Site};
+use crate::oracle::history::{
+    Call, Compare, History, KeyRange, LeaseId, Op, Outcome, Put, Range, Relation, Reply, Revision,
+    Target,
+};
+
+/// Leases that clients know of at once.
+const MOST_LEASES: usize = 12;
+
+/// What all clients share.
+#[derive(Clone)]
+pub(crate) struct Office {
+    pub(crate) net: Net,
+    pub(crate) history: Arc<Mutex<History>>,
+    /// Whom clients call.
+    pub(crate) replicas: Arc<Mutex<Vec<Site>>>,
+    pub(crate) leases: Arc<Mutex<Vec<LeaseId>>>,
+    /// The newest revision that anybody was shown.
+    pub(crate) newest: Arc<Mutex<i64>>,
+    pub(crate) numbers: Arc<AtomicU64>,
+    /// Nobody begins anything more.
+    pub(crate) closed: Arc<AtomicBool>,
+    /// The newest revision there will be, once everything is quiet.
+    pub(crate) last: Arc<AtomicI64>,
+    /// Clients that are still at work.
+    pub(crate) at_work: Arc<AtomicU64>,
+    /// Clients that still watch.
+    pub(crate) watching: Arc<AtomicU64>,
+    /// Calls that were answered.
+    pub(crate) answered: Arc<AtomicU64>,
+    pub(crate) habits: Habits,
+}
+
+/// How busy clients are, and with what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    pub(crate) keys: u64,
+    /// The longest pause between two calls of a client.
+    pub(crate) pause: Duration,
+    pub(crate) patience: Duration,
+    pub(crate) leases: bool,
+    pub(crate) compactions: bool,
+}
+
+impl Office {
+    pub(crate) fn now(&self) -> Nanos {
+        self.net.0.lock().now
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The newest revision, once that is certain.
+    pub(crate) fn last(&self) -> Option<Revision> {
+        Some(self.last.load(Ordering::Relaxed)).filter(|last| *last > 0).map(Revision)
+    }
+
+    pub(crate) fn seen(&self, revision: Revision) {
+        let mut newest = self.newest.lock();
+        *newest = (*newest).max(revision.0);
+    }
+
+    pub(crate) fn say(&self, site: Site, what: std::fmt::Arguments<'_>) {
+        self.net.0.lock().trace.say(site, what);
+    }
+}
+
+/// One client, with a machine of its own.
+pub(crate) struct Worker {
+    pub(crate) office: Office,
+    pub(crate) site: Site,
+    pub(crate) dice: Dice,
+    clients: BTreeMap<Site, Client>,
+    /// What was last seen of each key.
+    known: BTreeMap<Vec<u8>, i64>,
+    values: u64,
+}
+
+impl Worker {
+    pub(crate) fn new(office: &Office, site: Site, dice: Dice) -> Self {
+        let office = office.clone();
+        Self { office, site, dice, clients: BTreeMap::new(), known: BTreeMap::new(), values: 0 }
+    }
+
+    /// Calls until the office is closed.
+    pub(crate) async fn run(mut self) {
+        self.office.at_work.fetch_add(1, Ordering::Relaxed);
+        while !self.office.is_closed() {
+            let most = self.office.habits.pause.as_micros() as u64;
+            let pause = Duration::from_micros(self.dice.below(most));
+            tokio::time::sleep(pause).await;
+            let replica = {
+                let replicas = self.office.replicas.lock();
+                *self.dice.pick(&replicas)
+            };
+            let op = self.draw();
+            self.call(replica, op).await;
+        }
+        self.office.at_work.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Carries out a call and records it.
+    pub(crate) async fn call(&mut self, replica: Site, op: Op) -> Option<Outcome> {
+        let outlet = Outlet { net: self.office.net.clone(), site: self.site };
+        let client = self.clients.entry(replica).or_insert_with(|| Client::new(&outlet, replica));
+        let id = self.office.number();
+        let begin = moment(self.office.now());
+        self.office.say(self.site, format_args!("#{id} asks {replica} {op:?}"));
+        let answered = carry_out(client, &op, self.office.habits.patience).await;
+        let end = Some(moment(self.office.now()));
+        let outcome = match answered {
+            Ok(outcome) => Some(outcome),
+            Err(status) => {
+                let refused = refusal(&status);
+                let (code, text) = (status.code(), status.message());
+                self.office.say(self.site, format_args!("#{id} failed: {code:?} {text}"));
+                refused.map(Outcome::Refused)
+            }
+        };
+        if let Some(outcome) = &outcome {
+            self.office.answered.fetch_add(1, Ordering::Relaxed);
+            self.office.say(self.site, format_args!("#{id} came to {outcome:?}"));
+            self.learn(outcome);
+        }
+        let (client, endpoint) = (u32::from(self.site.0), u32::from(replica.0));
+        let call = Call { client, id, begin, end, endpoint, op, outcome: outcome.clone() };
+        self.office.history.lock().calls.push(call);
+        outcome
+    }
+
+    fn learn(&mut self, outcome: &Outcome) {
+        let Outcome::Done { revision, reply } = outcome else { return };
+        self.office.seen(*revision);
+        match reply {
+            Reply::Range { kvs, .. } => {
+                for kv in kvs {
+                    self.known.insert(kv.key.clone(), kv.mod_revision.0);
+                }
+            }
+            Reply::Grant { id, .. } => {
+                let mut leases = self.office.leases.lock();
+                leases.push(*id);
+                if leases.len() > MOST_LEASES {
+                    leases.remove(0);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn key(&mut self) -> Vec<u8> {
+        format!("k{:02}", self.dice.below(self.office.habits.keys)).into_bytes()
+    }
+
+    fn range(&mut self) -> KeyRange {
+        match self.dice.below(4) {
+            0 => KeyRange { key: b"k".to_vec(), end: b"l".to_vec() },
+            1 => {
+                let (one, other) = (self.key(), self.key());
+                let (key, end) = if one <= other { (one, other) } else { (other, one) };
+                if key == end { KeyRange { key, end: Vec::new() } } else { KeyRange { key, end } }
+            }
+            _ => KeyRange { key: self.key(), end: Vec::new() },
+        }
+    }
+
+    fn put(&mut self) -> Put {
+        self.values += 1;
+        let value = format!("{}-{}", self.site, self.values).into_bytes();
+        let lease = self.lease().filter(|_| self.dice.chance(150)).unwrap_or_default();
+        Put { key: self.key(), value, lease, prev_kv: self.dice.chance(300) }
+    }
+
+    fn lease(&mut self) -> Option<LeaseId> {
+        let leases = self.office.leases.lock();
+        (!leases.is_empty()).then(|| *self.dice.pick(&leases))
+    }
+
+    fn read(&mut self) -> Range {
+        let newest = *self.office.newest.lock();
+        let past = self.dice.chance(150) && newest > 2;
+        let revision =
+            if past { newest - self.dice.below(20.min(newest as u64 - 1)) as i64 } else { 0 };
+        Range {
+            range: self.range(),
+            revision: Revision(revision),
+            limit: if self.dice.chance(200) { self.dice.between(1, 3) as i64 } else { 0 },
+            count_only: self.dice.chance(50),
+            keys_only: self.dice.chance(50),
+            serializable: self.dice.chance(250),
+        }
+    }
+
+    /// As a lock or a counter would: only if nobody was there before.
+    fn compare_and_swap(&mut self) -> Op {
+        let mut put = self.put();
+        let known = self.known.get(&put.key).copied().unwrap_or(0);
+        let compare = |target| Compare { key: put.key.clone(), relation: Relation::Equal, target };
+        let compares = match self.dice.below(3) {
+            0 => vec![compare(Target::Version(0))],
+            _ => vec![compare(Target::Mod(Revision(known)))],
+        };
+        put.prev_kv = false;
+        let range = KeyRange { key: put.key.clone(), end: Vec::new() };
+        let read = Range { range: range.clone(), ..Range::default() };
+        let mut success = vec![Op::Put(put)];
+        if self.dice.chance(200) {
+            let mut other = self.put();
+            if success.iter().all(|op| !matches!(op, Op::Put(put) if put.key == other.key)) {
+                other.prev_kv = false;
+                success.push(Op::Put(other));
+            }
+        }
+        if self.dice.chance(100) {
+            success = vec![Op::Delete { range, prev_kv: false }];
+        }
+        Op::Txn { compares, success, failure: vec![Op::Range(read)] }
+    }
+
+    fn draw(&mut self) -> Op {
+        let habits = self.office.habits;
+        match self.dice.below(100) {
+            0..30 => Op::Put(self.put()),
+            30..38 => Op::Delete { range: self.range(), prev_kv: self.dice.chance(300) },
+            38..55 => self.compare_and_swap(),
+            55..57 if habits.compactions => {
+                let newest = (*self.office.newest.lock()).max(2) as u64;
+                let back = self.dice.below(newest.min(40));
+                Op::Compact { revision: Revision((newest - back) as i64) }
+            }
+            57..75 if habits.leases => self.about_leases(),
+            _ => Op::Range(self.read()),
+        }
+    }
+
+    fn about_leases(&mut self) -> Op {
+        let Some(id) = self.lease().filter(|_| !self.dice.chance(250)) else {
+            let id = if self.dice.chance(500) { 1000 + self.office.number() as i64 } else { 0 };
+            return Op::Grant { id: LeaseId(id), ttl: self.dice.between(1, 12) as i64 };
+        };
+        match self.dice.below(10) {
+            0 => Op::Revoke { id },
+            1..3 => Op::TimeToLive { id },
+            _ => Op::KeepAlive { id },
+        }
+    }
+}
+
+impl Office {
+    pub(crate) fn new(net: &Net, replicas: Vec<Site>, dice: &mut Dice) -> Self {
+        let pauses = [5, 30, 30, 200].map(Duration::from_millis);
+        let habits = Habits {
+            keys: dice.between(2, 12),
+            pause: *dice.pick(&pauses),
+            patience: Duration::from_millis(dice.between(300, 8_000)),
+            leases: dice.chance(800),
+            compactions: dice.chance(700),
+        };
+        Self {
+            net: net.clone(),
+            history: Arc::default(),
+            replicas: Arc::new(Mutex::new(replicas)),
+            leases: Arc::default(),
+            newest: Arc::new(Mutex::new(1)),
+            numbers: Arc::new(AtomicU64::new(1)),
+            closed: Arc::default(),
+            last: Arc::default(),
+            at_work: Arc::default(),
+            watching: Arc::default(),
+            answered: Arc::default(),
+            habits,
+        }
+    }
+}
