@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, poll_fn};
 use server::peers::Network;
-use server::serve::{Arrivals, ByteStream};
+use server::serve::{Arrival, Arrivals, ByteStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Site;
@@ -96,7 +96,7 @@ impl fmt::Debug for Port {
 }
 
 impl Arrivals for Port {
-    fn next(&self) -> BoxFuture<'_, io::Result<(Box<dyn ByteStream>, Option<SocketAddr>)>> {
+    fn next(&self) -> BoxFuture<'_, io::Result<Arrival>> {
         poll_fn(|cx| {
             let accepted = self.net.0.lock().accept(self.site, self.port, cx.waker());
             let Some((end, from)) = accepted else { return Poll::Pending };
