@@ -1,5 +1,6 @@
 //! The `meridian` binary as an operator meets it: why it stops, and what memory it takes.
 
+mod checking;
 mod ending;
 mod flags;
 mod memory;
