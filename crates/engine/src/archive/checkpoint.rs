@@ -170,22 +170,24 @@ pub(crate) fn read(path: &Path) -> Result<State, OpenError> {
 
 /// [`read`], and the byte at which the checkpoint ends.
 pub(crate) fn read_to_end(path: &Path) -> Result<(State, u64), OpenError> {
-    let file = open(path)?;
+    let (file, bytes) = open(path)?;
     let (filled, blocks) = mpsc::sync_channel(READ_AHEAD);
     let (loaded, free) = mpsc::sync_channel(READ_AHEAD);
     for _ in 0..READ_AHEAD {
         loaded.send(BytesMut::new()).expect("there is room for all");
     }
     thread::scope(|scope| {
-        let ahead = || read_blocks(file, path, free, filled);
+        let ahead = || read_blocks((file, bytes), path, free, filled);
         let reader = thread::Builder::new().name("read-ahead".to_owned());
         reader.spawn_scoped(scope, ahead).map_err(|error| unreadable(path, 0, &error))?;
         load_blocks(path, blocks, loaded)
     })
 }
 
-fn open(path: &Path) -> Result<File, OpenError> {
+/// The file behind its magic, and how long it is.
+fn open(path: &Path) -> Result<(File, u64), OpenError> {
     let mut file = File::open(path).map_err(|error| unreadable(path, 0, &error))?;
+    let bytes = file.metadata().map_err(|error| unreadable(path, 0, &error))?.len();
     let mut magic = [0; 8];
     file.read_exact(&mut magic).map_err(|error| unreadable(path, 0, &error))?;
     if magic[..7] == MAGIC[..7] && (b'2'..=b'9').contains(&magic[7]) {
@@ -195,19 +197,19 @@ fn open(path: &Path) -> Result<File, OpenError> {
     if magic != MAGIC {
         return Err(damaged(path, 0, "it does not begin like a checkpoint"));
     }
-    Ok(file)
+    Ok((file, bytes))
 }
 
 /// Fills what is free until the end, an error, or nobody takes them any more.
 fn read_blocks(
-    mut file: File,
+    (mut file, bytes): (File, u64),
     path: &Path,
     free: Receiver<BytesMut>,
     filled: SyncSender<Result<BytesMut, OpenError>>,
 ) {
     let mut offset = MAGIC.len() as u64;
     while let Ok(mut block) = free.recv() {
-        let read = read_block(&mut file, path, offset, &mut block).map(|()| block);
+        let read = read_block(&mut file, path, (offset, bytes), &mut block).map(|()| block);
         let last = read.as_ref().map_or(true, BytesMut::is_empty);
         offset += read.as_ref().map_or(0, |block| 8 + block.len() as u64);
         if filled.send(read).is_err() || last {
@@ -259,7 +261,7 @@ pub(crate) fn unforeseeable_hash() -> KeyHash {
 fn read_block(
     reader: &mut impl Read,
     path: &Path,
-    offset: u64,
+    (offset, bytes): (u64, u64),
     block: &mut BytesMut,
 ) -> Result<(), OpenError> {
     let mut head = [0; 8];
@@ -269,6 +271,10 @@ fn read_block(
     let checksum = u32::from_le_bytes([e, f, g, h]);
     if length > MAX_BLOCK {
         return Err(damaged(path, offset, "a block is longer than any that is written"));
+    }
+    // Before there is memory for it: a damaged length asks for a gigabyte.
+    if u64::from(length) > bytes.saturating_sub(offset + 8) {
+        return Err(damaged(path, offset, "a block is longer than the rest of the file"));
     }
     block.resize(length as usize, 0);
     reader.read_exact(block).map_err(|error| unreadable(path, offset, &error))?;
