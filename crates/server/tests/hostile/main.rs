@@ -41,7 +41,7 @@ fn nothing_that_is_handed_in_does_harm() {
             let run = std::panic::catch_unwind(|| (target.run)(&input));
             assert!(run.is_ok(), "{} fails on mutation {runs}: {input:?}", target.name);
         }
-        println!("{}: {runs} mutations of {} seeds", target.name, seeds.len());
+        eprintln!("{}: {runs} mutations of {} seeds", target.name, seeds.len());
         assert!(runs > 50, "{}: only {runs} mutations", target.name);
         let taken = peak().saturating_sub(before);
         assert!(taken < MEMORY, "{} took {} MiB", target.name, taken >> 20);

@@ -4,6 +4,7 @@ mod checking;
 mod ending;
 mod flags;
 mod memory;
+mod misbehaving;
 mod running;
 mod starting;
 mod supervised;
