@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine::{Engine, Options, Parts, SystemClock};
+use engine::{Engine, Options, Parts, SystemClock, Threads};
 use futures::{StreamExt, stream};
 use journal::MemoryJournal;
 use prost::Message;
@@ -50,6 +50,7 @@ impl Store {
             journal: Arc::new(MemoryJournal::default()),
             checkpoints: None,
             clock: Arc::new(SystemClock::new()),
+        errands: Arc::new(Threads),
             member: MemberId(7),
             replicas: None,
             observer: Arc::new(()),

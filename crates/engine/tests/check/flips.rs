@@ -70,10 +70,14 @@ async fn a_flip_anywhere_is_named_and_nothing_wrong_is_served() {
         files.retain(|path| !path.ends_with("LOCK"));
         let file = &files[(flip % files.len() as u64) as usize];
         let mut contents = fs::read(file).expect("read");
-        // Half of them where something stands, not in the zeros behind it.
+        // Where something stands, anywhere, and in the zeros behind it.
         let end = contents.iter().rposition(|byte| *byte != 0).map_or(1, |at| at + 1);
-        let within = if random.below(2) == 0 { end } else { contents.len() };
-        let (at, bit) = (random.below(within as u64), random.below(8));
+        let within = match random.below(3) {
+            0 if end < contents.len() => end..contents.len(),
+            1 => 0..end,
+            _ => 0..contents.len(),
+        };
+        let (at, bit) = (within.start as u64 + random.below(within.len() as u64), random.below(8));
         contents[at as usize] ^= 1 << bit;
         fs::write(file, contents).expect("written");
         let what = format!("flip {flip}: bit {bit} of byte {at} of {}", file.display());

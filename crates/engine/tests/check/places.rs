@@ -144,3 +144,16 @@ async fn a_checkpoint_without_its_journal_is_told() {
     found(&report, Weight::Damage, &["there is no journal file"]);
     start(&dir).await.expect_err("refused");
 }
+
+/// There is no memory for it before it is known that it cannot be: such a flip costs no gigabyte.
+#[tokio::test]
+async fn a_length_that_is_damaged_is_not_believed() {
+    let left = Left::make(true).await;
+    let (_kept, dir) = left.copy();
+    let newest = checkpoints(&dir).pop().expect("a checkpoint");
+    let mut contents = fs::read(&newest).expect("read");
+    contents[11] ^= 0x20;
+    fs::write(&newest, contents).expect("written");
+    let report = look(&dir).await.expect("looked at");
+    found(&report, Weight::Damage, &[name(&newest), "longer than the rest of the file"]);
+}

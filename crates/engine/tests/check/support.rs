@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use engine::check::{Report, check};
 use engine::restore::Unusable;
-use engine::{Engine, Options, Parts, SystemClock};
+use engine::{Engine, Options, Parts, SystemClock, Threads};
 use futures::future::BoxFuture;
 use journal::file::UnsyncedDisk;
 use journal::{
@@ -59,6 +59,7 @@ fn parts(journal: Arc<dyn Journal>, dir: &Path, checkpoint_after: u64) -> Parts 
         journal,
         checkpoints: Some(dir.join("checkpoints")),
         clock: Arc::new(SystemClock::new()),
+        errands: Arc::new(Threads),
         member: MemberId(7),
         replicas: None,
         observer: Arc::new(()),
