@@ -61,14 +61,13 @@ pub fn directory(arguments: &[String]) -> Result<Option<PathBuf>, String> {
 
 /// Checks `dir`, says on `out` what was found and on `err` how far it is; the exit code.
 pub fn check(dir: &Path, out: &mut dyn io::Write, err: &mut (dyn io::Write + Send)) -> u8 {
-    let (mut said, mut last) = (String::new(), Instant::now());
+    let mut last = Instant::now();
     let mut progress = |what: &'static str, done: u64, of: u64| {
         if last.elapsed() >= EVERY {
             last = Instant::now();
             let percent = done.min(of) as f64 * 100.0 / of.max(1) as f64;
-            said = format!("{what}: {percent:.0} %");
             // Nobody may be reading any more: the check goes on.
-            drop(writeln!(err, "{said}"));
+            drop(writeln!(err, "{what}: {percent:.0} %"));
         }
     };
     match look(dir, &mut progress) {
