@@ -4,6 +4,7 @@
 
 mod archive;
 mod backlog;
+pub mod check;
 mod clock;
 mod compactor;
 mod course;

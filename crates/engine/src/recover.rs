@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use journal::{Journal, JournalError, Objects, Slot};
+use journal::{Journal, JournalError, Objects, Record, Slot};
 use state::{Command, Entry, Epoch, Level, MemberId, Position, Reply, State};
 
 use crate::archive::{self, Written};
@@ -39,7 +39,7 @@ pub(crate) async fn recover(
         let (state, checkpoint) = from_checkpoint(folder)?;
         let begun = state.position();
         check(state.cluster().level(), own, &format!("the checkpoint at slot {begun}"))?;
-        match replay(journal, state, checkpoint, own).await {
+        match replay(journal, state, checkpoint, own, &mut |_, _, _| {}).await {
             // A newer checkpoint was written meanwhile, and the journal trimmed behind that.
             Err(OpenError::Journal(JournalError::Trimmed { .. })) if overtaken(folder, begun) => {}
             Err(OpenError::Journal(JournalError::Trimmed { .. }))
@@ -58,12 +58,16 @@ fn overtaken(folder: Option<&Path>, begun: Position) -> bool {
     newest.and_then(|path| archive::position_of(&path)).is_some_and(|newest| newest > begun)
 }
 
+/// Hears each entry that was applied, and what became of the state.
+pub(crate) type Applied<'a> = &'a mut (dyn FnMut(&Record, &Entry, &State) + Send);
+
 /// Applies everything behind a checkpoint.
-async fn replay(
+pub(crate) async fn replay(
     journal: &dyn Journal,
     mut state: State,
     checkpoint: Written,
     own: Level,
+    applied: Applied<'_>,
 ) -> Result<Recovered, OpenError> {
     let started = Instant::now();
     let tail = tail(journal).await?;
@@ -81,6 +85,7 @@ async fn replay(
             let entry = decode(record.slot, &record.body, own)?;
             tail_bytes += record.body.len() as u64;
             state.apply(Position(record.slot.0), &entry);
+            applied(&record, &entry, &state);
             next = record.slot.next();
             if next.0.is_multiple_of(MAINTAIN_EVERY) {
                 state.maintain(usize::MAX);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::{Ending, Engine};
 use server::config::{self, Config, Invocation, Notice};
-use server::ctl::restore;
+use server::ctl::{check, restore};
 use server::observe::supervisor::Supervisor;
 use server::start::{Member, WriterThread, Writing, start};
 use server::{observe, serve};
@@ -45,6 +45,10 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Invocation::Check(dir) => {
+            let (out, err) = (&mut std::io::stdout(), &mut std::io::stderr());
+            ExitCode::from(check::check(&dir, out, err))
+        }
         Invocation::Refuse { exit_code, message } => {
             say(&message);
             ExitCode::from(exit_code)

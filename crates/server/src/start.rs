@@ -15,7 +15,7 @@ use engine::{Engine, Options, SystemClock, Tasks, Threads};
 use state::MemberId;
 use tokio::runtime::Handle;
 
-pub(crate) use self::directory::{IDENTITY, parse_identity, write_identity};
+pub(crate) use self::directory::{IDENTITY, is_shared, parse_identity, write_identity};
 pub use self::thread::{WriterThread, Writing};
 use crate::config::{AutoCompaction, Config, Identity as Ids, Url};
 use crate::grpc;

@@ -99,22 +99,47 @@ fn write_block(file: &mut File, block: &[u8]) -> io::Result<()> {
     file.write_all(block)
 }
 
-/// The newest checkpoint of `folder`. Removes what an interrupted write has left.
-pub(crate) fn newest(folder: &Path) -> io::Result<Option<PathBuf>> {
+/// The files of a folder of checkpoints, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Oldest first.
+    pub(crate) checkpoints: Vec<PathBuf>,
+    /// What an interrupted write has left.
+    pub(crate) unfinished: Vec<PathBuf>,
+    /// What is not ours.
+    pub(crate) foreign: Vec<PathBuf>,
+}
+
+/// Lists `folder`, which need not be there.
+pub(crate) fn list(folder: &Path) -> io::Result<Listing> {
+    let mut listing = Listing::default();
     if !folder.exists() {
-        return Ok(None);
+        return Ok(listing);
     }
-    let mut newest = None;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.to_string_lossy().ends_with(UNFINISHED) {
-            tracing::info!(file = %path.display(), "removing an unfinished checkpoint");
-            fs::remove_file(&path)?;
-        } else if position_of(&path).is_some() && newest.as_ref().is_none_or(|best| *best < path) {
-            newest = Some(path);
+            listing.unfinished.push(path);
+        } else if position_of(&path).is_some() {
+            listing.checkpoints.push(path);
+        } else {
+            listing.foreign.push(path);
         }
     }
-    Ok(newest)
+    listing.checkpoints.sort_unstable();
+    listing.unfinished.sort_unstable();
+    listing.foreign.sort_unstable();
+    Ok(listing)
+}
+
+/// The newest checkpoint of `folder`. Removes what an interrupted write has left.
+pub(crate) fn newest(folder: &Path) -> io::Result<Option<PathBuf>> {
+    let listing = list(folder)?;
+    for path in listing.unfinished {
+        tracing::info!(file = %path.display(), "removing an unfinished checkpoint");
+        fs::remove_file(&path)?;
+    }
+    Ok(listing.checkpoints.into_iter().next_back())
 }
 
 /// Removes the checkpoints older than the one at `position`.
@@ -130,29 +155,39 @@ pub(crate) fn forget_before(folder: &Path, position: Position) -> io::Result<()>
 
 /// The position that a checkpoint's name gives; none, if it is not a checkpoint.
 pub(crate) fn position_of(path: &Path) -> Option<Position> {
-    path.file_name()?.to_str()?.strip_suffix(SUFFIX)?.parse().ok().map(Position)
+    let number = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
+    // Names in order are positions in order.
+    let is_ours = number.len() == 20 && number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse().ok().filter(|_| is_ours).map(Position)
 }
 
 /// Reads a checkpoint. Damage is refused, with the file and the offset named.
 ///
 /// A second thread reads and checks the blocks ahead of the one that loads them.
 pub(crate) fn read(path: &Path) -> Result<State, OpenError> {
-    let file = open(path)?;
+    read_to_end(path).map(|(state, _)| state)
+}
+
+/// [`read`], and the byte at which the checkpoint ends.
+pub(crate) fn read_to_end(path: &Path) -> Result<(State, u64), OpenError> {
+    let (file, bytes) = open(path)?;
     let (filled, blocks) = mpsc::sync_channel(READ_AHEAD);
     let (loaded, free) = mpsc::sync_channel(READ_AHEAD);
     for _ in 0..READ_AHEAD {
         loaded.send(BytesMut::new()).expect("there is room for all");
     }
     thread::scope(|scope| {
-        let ahead = || read_blocks(file, path, free, filled);
+        let ahead = || read_blocks((file, bytes), path, free, filled);
         let reader = thread::Builder::new().name("read-ahead".to_owned());
         reader.spawn_scoped(scope, ahead).map_err(|error| unreadable(path, 0, &error))?;
         load_blocks(path, blocks, loaded)
     })
 }
 
-fn open(path: &Path) -> Result<File, OpenError> {
+/// The file behind its magic, and how long it is.
+fn open(path: &Path) -> Result<(File, u64), OpenError> {
     let mut file = File::open(path).map_err(|error| unreadable(path, 0, &error))?;
+    let bytes = file.metadata().map_err(|error| unreadable(path, 0, &error))?.len();
     let mut magic = [0; 8];
     file.read_exact(&mut magic).map_err(|error| unreadable(path, 0, &error))?;
     if magic[..7] == MAGIC[..7] && (b'2'..=b'9').contains(&magic[7]) {
@@ -162,19 +197,19 @@ fn open(path: &Path) -> Result<File, OpenError> {
     if magic != MAGIC {
         return Err(damaged(path, 0, "it does not begin like a checkpoint"));
     }
-    Ok(file)
+    Ok((file, bytes))
 }
 
 /// Fills what is free until the end, an error, or nobody takes them any more.
 fn read_blocks(
-    mut file: File,
+    (mut file, bytes): (File, u64),
     path: &Path,
     free: Receiver<BytesMut>,
     filled: SyncSender<Result<BytesMut, OpenError>>,
 ) {
     let mut offset = MAGIC.len() as u64;
     while let Ok(mut block) = free.recv() {
-        let read = read_block(&mut file, path, offset, &mut block).map(|()| block);
+        let read = read_block(&mut file, path, (offset, bytes), &mut block).map(|()| block);
         let last = read.as_ref().map_or(true, BytesMut::is_empty);
         offset += read.as_ref().map_or(0, |block| 8 + block.len() as u64);
         if filled.send(read).is_err() || last {
@@ -187,14 +222,15 @@ fn load_blocks(
     path: &Path,
     blocks: Receiver<Result<BytesMut, OpenError>>,
     loaded: SyncSender<BytesMut>,
-) -> Result<State, OpenError> {
+) -> Result<(State, u64), OpenError> {
     let mut loader = ImageLoader::with_hash(unforeseeable_hash());
     let mut offset = MAGIC.len() as u64;
     for block in blocks {
         let block = block?;
         offset += 8 + block.len() as u64;
         if block.is_empty() {
-            return finish(loader).map_err(|error| unusable(path, offset, &error));
+            let state = finish(loader).map_err(|error| unusable(path, offset, &error));
+            return state.map(|state| (state, offset));
         }
         let block = block.freeze();
         let pushed = loader.push_owned(block.clone());
@@ -225,7 +261,7 @@ pub(crate) fn unforeseeable_hash() -> KeyHash {
 fn read_block(
     reader: &mut impl Read,
     path: &Path,
-    offset: u64,
+    (offset, bytes): (u64, u64),
     block: &mut BytesMut,
 ) -> Result<(), OpenError> {
     let mut head = [0; 8];
@@ -235,6 +271,10 @@ fn read_block(
     let checksum = u32::from_le_bytes([e, f, g, h]);
     if length > MAX_BLOCK {
         return Err(damaged(path, offset, "a block is longer than any that is written"));
+    }
+    // Before there is memory for it: a damaged length asks for a gigabyte.
+    if u64::from(length) > bytes.saturating_sub(offset + 8) {
+        return Err(damaged(path, offset, "a block is longer than the rest of the file"));
     }
     block.resize(length as usize, 0);
     reader.read_exact(block).map_err(|error| unreadable(path, offset, &error))?;

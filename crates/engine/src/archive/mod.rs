@@ -16,7 +16,7 @@ use state::{Image, Position, State, Timestamp};
 use tokio::sync::oneshot;
 
 pub(crate) use at_once::{AtOnce, write_at_once};
-pub(crate) use checkpoint::{newest, position_of, read, unforeseeable_hash};
+pub(crate) use checkpoint::{list, newest, position_of, read, read_to_end, unforeseeable_hash};
 pub(crate) use shared::{fetch, unreachable};
 
 use crate::errands::Errands;

@@ -1,6 +1,7 @@
 //! What readers see: the durable part of the log, and nothing beyond it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -140,7 +141,7 @@ impl Reading {
 
 impl Stretch {
     fn damaged(&self, offset: u64) -> JournalError {
-        damaged(&self.path, offset, "the record that was written here no longer reads back")
+        damaged(&self.path, offset, "the record that was written here no longer reads back").into()
     }
 
     fn failed(&self, offset: u64, error: &io::Error) -> JournalError {
@@ -149,11 +150,34 @@ impl Stretch {
     }
 }
 
-/// Damage at a place, and what to do about it.
-pub(crate) fn damaged(path: &Path, offset: u64, what: &str) -> JournalError {
-    JournalError::Damaged(format!(
-        "{} at byte {offset}: {what}. Nothing was changed. Keep the directory as it is, check the \
-         disk, and bring the files back from a backup",
-        path.display()
-    ))
+/// What is wrong at a place of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// The byte at which it no longer fits.
+    pub offset: u64,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}: {}", self.file.display(), self.offset, self.what)
+    }
+}
+
+/// Damage at a place.
+pub(crate) fn damaged(path: &Path, offset: u64, what: &str) -> Damage {
+    Damage { file: path.to_path_buf(), offset, what: what.to_owned() }
+}
+
+impl From<Damage> for JournalError {
+    /// What is wrong, and what to do about it.
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(format!(
+            "{damage}. Nothing was changed. Keep the directory as it is, look at it with `meridian check`, \
+             check the disk, and bring the files back from a backup"
+        ))
+    }
 }

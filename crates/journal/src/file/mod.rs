@@ -15,6 +15,7 @@ mod recent;
 mod recovery;
 mod segment;
 mod spare;
+mod survey;
 mod unsynced;
 mod writer;
 
@@ -33,8 +34,10 @@ use parking_lot::RwLock;
 
 pub use disk::{Disk, DiskFile, Lock};
 pub use flush::{Flush, OnFlush};
+pub use layout::Damage;
 pub use real::RealDisk;
 pub use recovery::Cut;
+pub use survey::{ReadOnlyDisk, Readable, Survey, Surveyed};
 pub use unsynced::UnsyncedDisk;
 
 use layout::Layout;

@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile};
 use super::frame::{Found, Head, Kind, Window, seed};
-use super::layout::{Layout, damaged};
+use super::layout::{Damage, Layout, damaged};
 use super::recent::Recent;
 use super::segment::{self, HEADER, Header, Segment, Unread};
 use super::spare;
 use crate::{JournalError, Slot, Successor};
 
 const SCAN_PIECE: usize = 1 << 20;
+/// No log gets this far: a name with a greater number is no name of ours.
+const MOST_SLOTS: u64 = 1 << 62;
 
 /// A torn tail that was cut on open: none of it had been acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +44,42 @@ pub(crate) struct Recovered {
     pub(crate) cut: Option<Cut>,
 }
 
-/// Walks the segments in order.
-struct Walk {
-    log: u128,
-    next: Slot,
+/// Why a file cannot be gone on with.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// What it holds is wrong.
+    Damage(Damage),
+    /// The disk did not do what was asked.
+    Disk(JournalError),
+}
+
+impl From<Damage> for Trouble {
+    fn from(damage: Damage) -> Self {
+        Self::Damage(damage)
+    }
+}
+
+impl From<JournalError> for Trouble {
+    fn from(error: JournalError) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl From<Trouble> for JournalError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Damage(damage) => damage.into(),
+            Trouble::Disk(error) => error,
+        }
+    }
+}
+
+/// Walks the segments in order. Changes nothing on the disk but in [`Walk::keep`].
+pub(super) struct Walk {
+    pub(super) log: u128,
+    pub(super) next: Slot,
     declared: Slot,
-    sealed: Option<(Slot, Successor)>,
+    pub(super) sealed: Option<(Slot, Successor)>,
     recent: Recent,
     /// The frames of the segment that no later frame declares durable yet.
     undeclared: VecDeque<(Slot, u64)>,
@@ -66,7 +98,8 @@ pub(crate) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Option<Recovered>, 
         if let Some(following) = firsts.get(at + 1) {
             walk.whole(&segment, *following)?;
         } else {
-            cut = walk.finish(&segment, stop)?;
+            cut = walk.torn(&segment, stop)?;
+            walk.keep(&segment, cut.as_ref())?;
         }
         segments.push_back(segment);
     }
@@ -89,23 +122,29 @@ pub(crate) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Option<Recovered>, 
 
 /// The first slots of the segments there are, in order.
 fn firsts(disk: &dyn Disk, dir: &Path) -> Result<Vec<Slot>, JournalError> {
-    let names = disk.list(dir).map_err(|error| failed("listing", dir, &error))?;
-    let mut firsts = Vec::new();
+    let (firsts, strange) = names(disk, dir)?;
+    strange.into_iter().next().map_or(Ok(firsts), |damage| Err(damage.into()))
+}
+
+/// The first slots of the segments there are, in order, and the files that only call themselves so.
+pub(super) fn names(disk: &dyn Disk, dir: &Path) -> Result<(Vec<Slot>, Vec<Damage>), JournalError> {
+    let mut names = disk.list(dir).map_err(|error| failed("listing", dir, &error))?;
+    names.sort_unstable();
+    let (mut firsts, mut strange) = (Vec::new(), Vec::new());
     for name in names {
         match segment::slot_of(&name) {
             None => {}
-            Some(Some(first)) if first.0 > 0 => firsts.push(first),
+            Some(Some(first)) if (1..MOST_SLOTS).contains(&first.0) => firsts.push(first),
             Some(_) => {
-                return Err(damaged(&dir.join(name), 0, "a journal file has no such name"));
+                strange.push(damaged(&dir.join(name), 0, "a journal file has no such name"));
             }
         }
     }
-    firsts.sort_unstable();
-    Ok(firsts)
+    Ok((firsts, strange))
 }
 
 impl Walk {
-    fn new(first: Slot) -> Self {
+    pub(super) fn new(first: Slot) -> Self {
         Self {
             log: 0,
             next: first,
@@ -117,13 +156,13 @@ impl Walk {
     }
 
     /// Opens a segment and checks its header against its name and its neighbours.
-    fn open(
+    pub(super) fn open(
         &mut self,
         disk: &dyn Disk,
         dir: &Path,
         first: Slot,
         is_oldest: bool,
-    ) -> Result<Segment, JournalError> {
+    ) -> Result<Segment, Trouble> {
         let path = segment::path(dir, first);
         let file = disk.open(&path).map_err(|error| failed("opening", &path, &error))?;
         let size = file.size().map_err(|error| failed("opening", &path, &error))?;
@@ -132,23 +171,23 @@ impl Walk {
         let header = Header::decode(&page[..read]).map_err(|why| unread(&path, &why))?;
         if header.first != first {
             let what = format!("the header says slot {}, the name says {first}", header.first);
-            return Err(damaged(&path, 32, &what));
+            return Err(damaged(&path, 32, &what).into());
         }
         if header.size != size {
             let what = format!("the file ends here, and its header says {} bytes", header.size);
-            return Err(damaged(&path, size.min(header.size), &what));
+            return Err(damaged(&path, size.min(header.size), &what).into());
         }
         if is_oldest {
             self.log = header.log;
         } else if header.log != self.log {
-            return Err(damaged(&path, 16, "the file belongs to another log"));
+            return Err(damaged(&path, 16, "the file belongs to another log").into());
         }
         Ok(Segment::new(first, path, file, size))
     }
 
     /// Takes the frames of a segment as far as they are whole and in order. Returns whether they
     /// end in zeros.
-    fn scan(&mut self, segment: &mut Segment) -> Result<bool, JournalError> {
+    pub(super) fn scan(&mut self, segment: &mut Segment) -> Result<bool, Trouble> {
         // A segment gets its name only after everything before it was synced.
         self.declared = Slot(segment.first.0 - 1);
         self.undeclared.clear();
@@ -177,7 +216,7 @@ impl Walk {
         offset: u64,
         head: &Head,
         body: &[u8],
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), Trouble> {
         self.declared = self.declared.max(head.durable);
         while self.undeclared.front().is_some_and(|(slot, _)| *slot <= self.declared) {
             self.undeclared.pop_front();
@@ -186,7 +225,7 @@ impl Walk {
             return Ok(());
         }
         if self.sealed.is_some() {
-            return Err(damaged(&segment.path, offset, "a record stands behind the seal"));
+            return Err(damaged(&segment.path, offset, "a record stands behind the seal").into());
         }
         if head.kind == Kind::Seal {
             let successor = Successor(String::from_utf8_lossy(body).into_owned());
@@ -201,7 +240,7 @@ impl Walk {
     }
 
     /// A segment that is not the last must reach to the next one.
-    fn whole(&self, segment: &Segment, following: Slot) -> Result<(), JournalError> {
+    pub(super) fn whole(&self, segment: &Segment, following: Slot) -> Result<(), Trouble> {
         if self.next == following {
             return Ok(());
         }
@@ -210,30 +249,33 @@ impl Walk {
              frame is damaged or a file between the two is missing",
             self.next
         );
-        Err(damaged(&segment.path, segment.end, &what))
+        Err(damaged(&segment.path, segment.end, &what).into())
     }
 
-    /// Ends the last segment: cuts what is torn, and makes durable what is kept.
-    fn finish(&self, segment: &Segment, in_zeros: bool) -> Result<Option<Cut>, JournalError> {
+    /// Looks at what stands behind the last segment's frames: a torn tail, if anything.
+    pub(super) fn torn(&self, segment: &Segment, in_zeros: bool) -> Result<Option<Cut>, Trouble> {
         let rest = last_byte(segment).map_err(|error| at(segment, segment.end, &error))?;
         if rest.is_some() || !in_zeros {
             self.refuse_damage(segment)?;
         }
-        let cut = rest.map(|last| Cut {
+        Ok(rest.map(|last| Cut {
             file: segment.path.clone(),
             offset: segment.end,
             bytes: last + 1 - segment.end,
-        });
+        }))
+    }
+
+    /// Cuts what is torn, and makes durable what is kept.
+    fn keep(&self, segment: &Segment, cut: Option<&Cut>) -> Result<(), Trouble> {
         let kept = self.undeclared.front().map_or(segment.end, |(_, offset)| *offset);
         rewrite(&*segment.file, kept, segment.end)
-            .and_then(|()| cut.as_ref().map_or(Ok(()), |cut| zero(&*segment.file, cut)))
+            .and_then(|()| cut.map_or(Ok(()), |cut| zero(&*segment.file, cut)))
             .and_then(|()| segment.file.sync())
-            .map_err(|error| failed("making durable", &segment.path, &error))?;
-        Ok(cut)
+            .map_err(|error| failed("making durable", &segment.path, &error).into())
     }
 
     /// Looks behind the place where the frames end for one that proves that more had been synced.
-    fn refuse_damage(&self, segment: &Segment) -> Result<(), JournalError> {
+    fn refuse_damage(&self, segment: &Segment) -> Result<(), Trouble> {
         let mut window = Window::new(&*segment.file, seed(self.log), segment.size, SCAN_PIECE);
         let slots = self.next.0..=self.next.0 + (segment.size - segment.end) / 8;
         let mut offset = segment.end;
@@ -249,7 +291,7 @@ impl Walk {
                      proves that it had been written",
                     self.next
                 );
-                return Err(damaged(&segment.path, segment.end, &what));
+                return Err(damaged(&segment.path, segment.end, &what).into());
             }
             offset += 8;
         }
@@ -258,7 +300,7 @@ impl Walk {
 }
 
 /// The last byte behind the log that is not zero.
-fn last_byte(segment: &Segment) -> io::Result<Option<u64>> {
+pub(super) fn last_byte(segment: &Segment) -> io::Result<Option<u64>> {
     let mut window = Window::new(&*segment.file, 0, segment.size, SCAN_PIECE);
     let mut offset = segment.end;
     let mut last = None;

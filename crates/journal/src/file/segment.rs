@@ -90,6 +90,7 @@ pub(crate) fn slot_of(name: &str) -> Option<Option<Slot>> {
 }
 
 /// A segment with its records located.
+#[derive(Clone)]
 pub(crate) struct Segment {
     pub(crate) first: Slot,
     pub(crate) path: PathBuf,

@@ -221,10 +221,13 @@ fn a_file_of_another_log_or_place_is_refused() {
     let wrong = Path::new(DIR).join("00000000000000000002.journal");
     moved.insert(wrong, contents);
     assert!(matches!(open_files(moved).1, Err(JournalError::Damaged(_))), "a renamed file");
-    let mut strange = closed;
-    let wrong = Path::new(DIR).join("oops.journal");
-    strange.insert(wrong.clone(), vec![]);
-    refused(strange, &wrong, "a file with a strange name");
+    // The greatest number would leave none for the slot after it.
+    for name in ["oops.journal", "18446744073709551615.journal"] {
+        let mut strange = closed.clone();
+        let wrong = Path::new(DIR).join(name);
+        strange.insert(wrong.clone(), closed[&names[0]].clone());
+        refused(strange, &wrong, "a file with a strange name");
+    }
 }
 
 /// A value may hold anything, a piece of another journal too: it proves nothing about this one.

@@ -35,6 +35,8 @@ pub(crate) fn help(program: &str) -> String {
          Fetch a health page of a running server; exit with 0 if it answers 200.\n\n  \
          {program} restore SNAPSHOT|DIRECTORY --data-dir DIR\n    \
          Make a data directory from an etcd's snapshot or data directory; see {program} restore --help.\n\n  \
+         {program} check DIRECTORY\n    \
+         Look at the data directory of a stopped server: every file, what is wrong, what to do.\n\n  \
          {program} -h | --help\n    Show this text.\n\n  \
          {program} --{} FILE\n    \
          Read all settings from a YAML or JSON file; other flags of etcd and its environment\n    \

@@ -1,12 +1,13 @@
 //! What a process that was started with these arguments, this environment and these files is to do.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::flags::{Fault, Flags};
 use super::notice::Notice;
 use super::table::{self, CONFIG_FILE};
 use super::{Config, environment, file, help, resolve};
+use crate::ctl::check;
 use crate::ctl::restore::{self, Order, Refused};
 
 /// What to do.
@@ -18,6 +19,8 @@ pub enum Invocation {
     Probe(String),
     /// Make a data directory from another store.
     Restore(Box<Order>),
+    /// Look at a data directory.
+    Check(PathBuf),
     /// Print to standard output and exit with 0.
     Print(String),
     /// Print to standard error and exit.
@@ -54,6 +57,7 @@ pub fn from_process(
             return refuse(format!("say '{program} probe URL', as http://127.0.0.1:2381/readyz"));
         }
         [command, rest @ ..] if command == "restore" => return restored(rest),
+        [command, rest @ ..] if command == "check" => return checked(rest),
         _ => {}
     }
     let mut flags = Flags::default();
@@ -81,6 +85,14 @@ fn restored(arguments: &[String]) -> Invocation {
         Err(Refused::Help) => Invocation::Print(restore::help().to_owned()),
         // As etcdutl.
         Err(Refused::Wrong(message)) => Invocation::Refuse { exit_code: 128, message },
+    }
+}
+
+fn checked(arguments: &[String]) -> Invocation {
+    match check::directory(arguments) {
+        Ok(Some(dir)) => Invocation::Check(dir),
+        Ok(None) => Invocation::Print(check::HELP.to_owned()),
+        Err(message) => Invocation::Refuse { exit_code: check::UNREADABLE, message },
     }
 }
 

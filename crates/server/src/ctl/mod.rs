@@ -1,3 +1,4 @@
 //! What the binary does for a person besides serving.
 
+pub mod check;
 pub mod restore;

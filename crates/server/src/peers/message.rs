@@ -33,7 +33,10 @@ pub(super) fn hello(cluster: u64, hello: &Hello) -> Bytes {
 }
 
 /// The cluster that is meant, and who calls.
-pub(super) fn read_hello(message: Bytes) -> Result<(u64, Hello), String> {
+///
+/// # Errors
+/// It cannot be understood.
+pub fn read_hello(message: Bytes) -> Result<(u64, Hello), String> {
     match pb::FollowRequest::decode(message).map(|request| request.says) {
         Ok(Some(Request::Hello(said))) => {
             let hello = Hello {
@@ -65,7 +68,11 @@ pub(super) fn order(order: Order) -> Bytes {
     })
 }
 
-pub(super) fn read_order(message: Bytes) -> Result<Order, String> {
+/// What a follower asks for.
+///
+/// # Errors
+/// It cannot be understood.
+pub fn read_order(message: Bytes) -> Result<Order, String> {
     let says = pb::FollowRequest::decode(message).ok().and_then(|request| request.says);
     match says {
         Some(Request::Commands(pb::Commands { epoch, first, body })) => {
@@ -121,7 +128,11 @@ pub(super) fn news(news: News) -> Bytes {
     })
 }
 
-pub(super) fn read_news(message: Bytes) -> Result<News, String> {
+/// What the writer tells.
+///
+/// # Errors
+/// It cannot be understood.
+pub fn read_news(message: Bytes) -> Result<News, String> {
     let says = pb::FollowResponse::decode(message).ok().and_then(|response| response.says);
     match says {
         Some(Response::Entry(pb::Entry { slot, body })) => {

@@ -7,7 +7,7 @@
 mod attend;
 mod call;
 mod dial;
-mod message;
+pub mod message;
 mod queue;
 
 use std::time::Duration;

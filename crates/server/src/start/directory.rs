@@ -13,6 +13,8 @@ use crate::config::{Config, Identity as Ids, InitialClusterState};
 pub(crate) const IDENTITY: &str = "identity";
 /// What keeps a second process out where the journal does not.
 const LOCK: &str = "lock";
+/// The line of the identity that its checksum follows. Older releases wrote none, and skip it.
+const CHECKSUM: &str = "checksum ";
 /// The line of the identity that tells a replica of a shared journal from the owner of a file.
 const SHARED: &str = "journal shared";
 
@@ -88,10 +90,10 @@ pub(super) fn open_for_replica(config: &Config) -> Result<OfReplica, StartError>
 /// Keeps which member this is, so that it is the same after a restart.
 pub(super) fn keep(config: &Config, ids: Ids) -> Result<(), StartError> {
     let file = config.data_dir.join(IDENTITY);
-    write(&file, &format!("{}{SHARED}\n", text(ids))).map_err(|error| failed(&file, &error))
+    write(&file, &text(ids, true)).map_err(|error| failed(&file, &error))
 }
 
-fn is_shared(identity: &str) -> bool {
+pub(crate) fn is_shared(identity: &str) -> bool {
     identity.lines().any(|line| line == SHARED)
 }
 
@@ -145,11 +147,24 @@ fn restrict(folder: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn write_identity(file: &Path, ids: Ids) -> io::Result<()> {
-    write(file, &text(ids))
+    write(file, &text(ids, false))
 }
 
-fn text(ids: Ids) -> String {
-    format!("member {:016x}\ncluster {:016x}\n", ids.member_id, ids.cluster_id)
+fn text(ids: Ids, shared: bool) -> String {
+    let shared_line = if shared { format!("{SHARED}\n") } else { String::new() };
+    format!(
+        "member {:016x}\ncluster {:016x}\n{CHECKSUM}{:08x}\n{shared_line}",
+        ids.member_id,
+        ids.cluster_id,
+        checksum(ids, shared)
+    )
+}
+
+/// Of what the lines say.
+fn checksum(ids: Ids, shared: bool) -> u32 {
+    let member = crc32c::crc32c(&ids.member_id.to_le_bytes());
+    let both = crc32c::crc32c_append(member, &ids.cluster_id.to_le_bytes());
+    crc32c::crc32c_append(both, &[u8::from(shared)])
 }
 
 fn write(file: &Path, text: &str) -> io::Result<()> {
@@ -161,17 +176,46 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 }
 
 pub(crate) fn parse_identity(text: &str) -> Option<Ids> {
-    let number = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        u64::from_str_radix(line.trim(), 16).ok()
-    };
-    Some(Ids { member_id: number("member ")?, cluster_id: number("cluster ")? })
+    let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    let number = |name: &str| u64::from_str_radix(line(name)?.trim(), 16).ok();
+    let ids = Ids { member_id: number("member ")?, cluster_id: number("cluster ")? };
+    match line(CHECKSUM) {
+        Some(_) => (number(CHECKSUM)? == u64::from(checksum(ids, is_shared(text)))).then_some(ids),
+        None => Some(ids),
+    }
 }
 
 fn damaged(file: &Path) -> StartError {
     StartError(format!(
-        "{} does not hold two lines 'member HEX' and 'cluster HEX'; restore it, or take the ids from \
-         the log of an earlier start",
+        "{} does not hold two lines 'member HEX' and 'cluster HEX', or its checksum is not theirs; restore \
+         it, or take the ids from the log of an earlier start",
         file.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flip_anywhere_gives_no_other_ids() {
+        let ids = Ids { member_id: 0x8e9e_05c5_2164_694d, cluster_id: 0xcdf8_1819_4e3a_8c32 };
+        for shared in [false, true] {
+            let whole = text(ids, shared);
+            assert_eq!(parse_identity(&whole), Some(ids));
+            let mut refused = 0;
+            for at in 0..whole.len() {
+                for bit in 0..8 {
+                    let mut flipped = whole.clone().into_bytes();
+                    flipped[at] ^= 1 << bit;
+                    // What is not text is refused where it is read.
+                    let Ok(flipped) = String::from_utf8(flipped) else { continue };
+                    let found = parse_identity(&flipped);
+                    assert!(found.is_none_or(|found| found == ids), "byte {at} bit {bit}");
+                    refused += u32::from(found.is_none());
+                }
+            }
+            assert!(refused > 200, "{refused}");
+        }
+    }
 }

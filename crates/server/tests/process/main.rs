@@ -1,8 +1,10 @@
 //! The `meridian` binary as an operator meets it: why it stops, and what memory it takes.
 
+mod checking;
 mod ending;
 mod flags;
 mod memory;
+mod misbehaving;
 mod running;
 mod starting;
 mod supervised;

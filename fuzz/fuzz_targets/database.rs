@@ -1,0 +1,4 @@
+//! See `src/targets/`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| meridian_fuzz::targets::database(data));
