@@ -50,7 +50,7 @@ impl Store {
             journal: Arc::new(MemoryJournal::default()),
             checkpoints: None,
             clock: Arc::new(SystemClock::new()),
-        errands: Arc::new(Threads),
+            errands: Arc::new(Threads),
             member: MemberId(7),
             replicas: None,
             observer: Arc::new(()),

@@ -351,7 +351,7 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> JournalError {
 /// What a newer version wrote is not damaged, and nothing is to be brought back.
 fn unread(path: &Path, why: &Unread) -> JournalError {
     match why {
-        Unread::Damaged(what) => damaged(path, 0, what),
+        Unread::Damaged(what) => damaged(path, 0, what).into(),
         Unread::Newer { found, understood } => JournalError::Occupied(format!(
             "{} was written by a newer version (its format is {found}, ours {understood}). Nothing was \
              changed. Start the version that wrote it, or a later one",
