@@ -289,6 +289,7 @@ impl StoreMetrics {
                 | Command::LevelRaise { .. }
                 | Command::MemberUpdate { .. }
                 | Command::LeaseRenew { .. }
+                | Command::LearnerAdd { .. }
                 | Command::DigestDue
                 | Command::DigestIs { .. }
                 | Command::As(_),

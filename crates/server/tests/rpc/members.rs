@@ -4,8 +4,10 @@
 use bytes::Bytes;
 use server::wire::etcdserverpb as pb;
 use tonic::{Code, Status};
+use journal::MemoryJournal;
+use server::rpc::Limits;
 
-use super::replicas::{Replica, founded, port, start};
+use super::replicas::{Replica, founded, port, start, start_with};
 use super::support::{Client, eventually, everything, refused, soon};
 
 async fn members(client: &mut Client) -> Vec<pb::Member> {
@@ -184,6 +186,44 @@ async fn the_last_that_may_write_is_not_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_learner_answers_what_needs_nobody_else() {
     let (journal, replicas) = founded(1).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_learners_are_let_in_as_the_member_that_is_asked_was_told() {
+    let (journal, replicas) = founded(1).await;
+    settled(&replicas).await;
+    let place = port().await;
+    let limits = Limits { max_learners: 2, ..Limits::default() };
+    let generous = start_with(&journal, "generous", place, Vec::new(), limits).await;
+    eventually("both can apply more", || generous.engine.status().cluster.level() == Level(2))
+        .await;
+    let mut strict = replicas[0].client().await;
+    let mut generous = generous.client().await;
+    let many = "etcdserver: too many learner members in cluster";
+    add(&mut strict, &["http://a:1"], true).await.unwrap();
+    refused(add(&mut strict, &["http://b:1"], true).await, Code::FailedPrecondition, many);
+    let second = add(&mut generous, &["http://b:1"], true).await.unwrap();
+    assert!(second.member.unwrap().is_learner);
+    assert_eq!(second.members.iter().filter(|member| member.is_learner).count(), 2);
+    refused(add(&mut generous, &["http://c:1"], true).await, Code::FailedPrecondition, many);
+    assert!(!add(&mut strict, &["http://c:1"], false).await.unwrap().member.unwrap().is_learner);
+}
+
+/// One that has not started might turn out to be a program that knows no limit but the default.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_limit_of_learners_waits_until_all_members_understand_it() {
+    let journal = Arc::new(MemoryJournal::default());
+    let place = port().await;
+    let founders =
+        vec![(MemberId(1), vec![place.1.clone()]), (MemberId(2), vec!["http://away:1".into()])];
+    let limits = Limits { max_learners: 2, ..Limits::default() };
+    let first = start_with(&journal, "first", place, founders, limits).await;
+    settled(std::slice::from_ref(&first)).await;
+    let mut client = first.client().await;
+    let answer = add(&mut client, &["http://a:1"], true).await.unwrap_err();
+    assert_eq!(answer.code(), Code::FailedPrecondition);
+    assert!(answer.message().contains("level 2"), "{answer}");
+    assert_eq!(members(&mut client).await.len(), 2, "nothing was ordered");
+}
+
     let mut client = replicas[0].client().await;
     soon(client.put("k", "v")).await;
     let place = port().await;
