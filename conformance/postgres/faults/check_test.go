@@ -165,7 +165,7 @@ func TestPausesAreMeasuredWhole(t *testing.T) {
 		{0, 50 * ms, 35 * ms}, {10 * ms, 20 * ms, 35 * ms}, {41 * ms, 100 * ms, 59 * ms}, {0, 5 * ms, 4 * ms},
 	}
 	for _, c := range cases {
-		if got := longest(signs, c.from, c.to); got != c.want {
+		if got, _ := longest(signs, c.from, c.to); got != c.want {
 			t.Errorf("from %v to %v: %v, want %v", c.from, c.to, got, c.want)
 		}
 	}

@@ -18,6 +18,8 @@ type row struct {
 	others, struck map[string]time.Duration
 	// before is the same through all replicas while nothing happened.
 	before map[string]time.Duration
+	// paused is when the longest pause of writes through the others ended, from the strike on.
+	paused time.Duration
 	// slowest is the longest that an acknowledged write took through a replica that was left alone; lost is how many got
 	// no answer there.
 	slowest time.Duration
@@ -35,11 +37,16 @@ func (l *load) measure(f fault, b *blow, at moments) row {
 		before: map[string]time.Duration{}, note: b.note}
 	var writes []time.Duration
 	for p, all := range l.pulses {
-		one.before[p.what] = max(one.before[p.what], longest(all, at.strike-calm, at.strike))
-		within := longest(all, at.strike, at.end)
+		// What the strike itself does is not part of it.
+		quiet := slices.DeleteFunc(slices.Clone(all), func(sign time.Duration) bool { return sign > at.strike })
+		still, _ := longest(quiet, at.strike-calm, at.strike)
+		one.before[p.what] = max(one.before[p.what], still)
+		within, until := longest(all, at.strike, at.end)
 		into := one.others
 		if b.struck != nil && p.through == b.struck.Name {
 			into = one.struck
+		} else if p.what == writing && within > into[writing] {
+			one.paused = until - at.strike
 		}
 		into[p.what] = max(into[p.what], within)
 		if p.what == writing {
@@ -57,24 +64,24 @@ func (l *load) measure(f fault, b *blow, at moments) row {
 		}
 	}
 	slices.Sort(writes)
-	one.anywhere = longest(writes, at.strike, at.end)
+	one.anywhere, _ = longest(writes, at.strike, at.end)
 	return one
 }
 
 // longest is the longest time without a sign of life that touches the span; the sign before the span and the one after
-// it count, so that a pause is never cut short.
-func longest(all []time.Duration, from, to time.Duration) time.Duration {
-	var most, last time.Duration
+// it count, so that a pause is never cut short. Until is when it ended.
+func longest(all []time.Duration, from, to time.Duration) (most, until time.Duration) {
+	var last time.Duration
 	for _, at := range all {
-		if at > from && last < to {
-			most = max(most, at-last)
+		if at > from && last < to && at-last > most {
+			most, until = at-last, at
 		}
 		last = at
 	}
-	if last < to {
-		most = max(most, to-last)
+	if last < to && to-last > most {
+		most, until = to-last, to
 	}
-	return most
+	return most, until
 }
 
 func (r row) line() string {
@@ -85,7 +92,8 @@ func (r row) line() string {
 			text += "/" + milliseconds(r.struck[what])
 		}
 	}
-	text += fmt.Sprintf(", slowest write %s, %d unanswered", milliseconds(r.slowest), r.lost)
+	text += fmt.Sprintf(", slowest write %s, %d unanswered; until %s after the strike, writes paused %s before it", milliseconds(r.slowest),
+		r.lost, milliseconds(r.paused), milliseconds(r.before[writing]))
 	if r.note != "" {
 		text += "  (" + r.note + ")"
 	}
@@ -136,8 +144,8 @@ func (r *run) markdown() string {
 	}
 	fmt.Fprintf(&b, "; %d cores shared by servers, database and load; probes once a millisecond through every replica. "+
 		"Longest pauses; after a slash, through the replica that was struck. The slowest acknowledged write and the number of writes without "+
-		"an answer are those through the others. %v.\n\n", runtime.NumCPU(), r.tally)
-	b.WriteString("| fault | writes, anywhere | writes | linearizable reads | serializable reads | watches | slowest write | unanswered | goal for writes | |\n|---|--:|--:|--:|--:|--:|--:|--:|---|---|\n")
+		"an answer are those through the others; before it are the four calm seconds, through all. %v.\n\n", runtime.NumCPU(), r.tally)
+	b.WriteString("| fault | writes, anywhere | writes | linearizable reads | serializable reads | watches | slowest write | unanswered | writes, before it | goal for writes | |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|---|---|\n")
 	for _, one := range r.rows {
 		fmt.Fprintf(&b, "| %s | %s |", one.fault, milliseconds(one.anywhere))
 		for _, what := range measured {
@@ -147,7 +155,7 @@ func (r *run) markdown() string {
 			}
 			b.WriteString(" |")
 		}
-		fmt.Fprintf(&b, " %s | %d | %s | %s |\n", milliseconds(one.slowest), one.lost, one.verdict(), one.note)
+		fmt.Fprintf(&b, " %s | %d | %s | %s | %s |\n", milliseconds(one.slowest), one.lost, milliseconds(one.before[writing]), one.verdict(), one.note)
 	}
 	return b.String()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,10 +19,8 @@ type program struct {
 // rolling are the episodes of an upgrade: each replica in turn becomes the other program, held at the level of the first,
 // and the first again; then the other one for good, after which the first is refused.
 func rolling(s settings) []fault {
-	before := program{"the first program", s.binary, strings.Fields(s.before)}
-	held := program{"the other, held", s.roll, strings.Fields(s.held)}
-	other := program{"the other, for good", s.roll, nil}
-	var all []fault
+	before, held, other := programs(s)
+	all := []fault{faults[0]}
 	for _, to := range []program{held, before, other} {
 		for i := range s.replicas {
 			name := fmt.Sprintf("m%d becomes %s", i+1, to.name)
@@ -33,6 +32,13 @@ func rolling(s settings) []fault {
 	return append(all, fault{"the first program is refused", several, handOverGoal, func(ctx context.Context, b *blow) error {
 		return b.refused(b.set.Replicas[0], before, other)
 	}})
+}
+
+// programs are what the replicas become: the first, the other held at its level, and the other.
+func programs(s settings) (before, held, other program) {
+	return program{"the first program", s.binary, strings.Fields(s.before)},
+		program{"the other, held", s.roll, strings.Fields(s.held)},
+		program{"the other, for good", s.roll, nil}
 }
 
 // exchange ends a replica with SIGTERM, and another program takes its place at once.
@@ -71,21 +77,26 @@ func (b *blow) refused(r *replicas.Replica, old, good program) error {
 	if err := r.Restart(); err == nil {
 		return fmt.Errorf("%s serves in a cluster that has gone beyond it", old.name)
 	}
-	for line := range strings.Lines(r.LogTail(5)) {
-		for _, words := range refusals {
-			if strings.Contains(line, words) {
-				b.note = "it says: " + said(line)
-			}
-		}
-	}
-	if b.note == "" {
+	why := refusal(r.LogTail(5))
+	if why == "" {
 		return fmt.Errorf("%s ended, and does not say that it is too old:\n%s", old.name, r.LogTail(5))
 	}
+	b.note = "it says: " + why
 	b.heal = func(context.Context) error {
 		r.Become(good.binary, good.args...)
 		return r.Restart()
 	}
 	return nil
+}
+
+// refusal is the last line of a log that says that its program is too old; empty if none does.
+func refusal(log string) (why string) {
+	for line := range strings.Lines(log) {
+		if slices.ContainsFunc(refusals, func(words string) bool { return strings.Contains(line, words) }) {
+			why = said(line)
+		}
+	}
+	return why
 }
 
 // said is the part of a line of the log that a person reads.

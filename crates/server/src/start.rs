@@ -154,6 +154,7 @@ fn limits(config: &Config) -> Limits {
     Limits {
         max_request_bytes: clamp(config.max_request_bytes.0),
         max_txn_ops: clamp(config.max_txn_ops),
+        max_learners: config.max_learners,
         min_lease_ttl: config.min_lease_ttl_seconds,
         warn_request_after: config.warning_unary_request_duration,
     }

@@ -78,6 +78,7 @@ fn is_exempt(command: &Command) -> bool {
             | Command::Claim { .. }
             | Command::Auth(_)
             | Command::MemberAdd { .. }
+            | Command::LearnerAdd { .. }
             | Command::MemberRemove { .. }
             | Command::MemberPromote { .. }
             | Command::MemberPublish { .. }

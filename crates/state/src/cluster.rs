@@ -74,8 +74,8 @@ impl fmt::Display for ClusterVersion {
 impl Cluster {
     /// How many members there are at most.
     pub const MOST_MEMBERS: usize = 100;
-    /// How many of them are learners at most. As etcd's default: a learner costs whoever serves it.
-    pub const MOST_LEARNERS: usize = 1;
+    /// How many of them are learners at most where nobody says how many. As etcd's default.
+    pub const MOST_LEARNERS: u64 = 1;
 
     /// The peer URLs a member has, in the order in which they were named; of one that is not listed, those
     /// it was given since it joined.
@@ -152,8 +152,8 @@ impl Cluster {
         self.members.values().filter(|member| !member.learner).count()
     }
 
-    fn learners(&self) -> usize {
-        self.members.len() - self.voters()
+    fn learners(&self) -> u64 {
+        (self.members.len() - self.voters()) as u64
     }
 
     /// Whether nothing was ever said: then it takes no room in an image or a digest.

@@ -73,6 +73,15 @@ pub enum Command {
         /// Whether it may not become the writer until it is promoted.
         learner: bool,
     },
+    /// Make a replica a learner. [`MemberAdd`](Self::MemberAdd) does so as long as there is none.
+    LearnerAdd {
+        /// Its id, chosen before ordering and never used before.
+        member: MemberId,
+        /// Where it is reached by the others.
+        peer_urls: Vec<String>,
+        /// With how many learners there is no room for it: the limit of the member that was asked.
+        most: u64,
+    },
     /// Take a member out of the cluster, for ever.
     MemberRemove {
         /// Which.

@@ -33,6 +33,7 @@ impl Command {
             Self::Auth(change) => change.size(),
             Self::As(by) => return by.size(),
             Self::MemberAdd { peer_urls: urls, .. }
+            | Self::LearnerAdd { peer_urls: urls, .. }
             | Self::MemberUpdate { peer_urls: urls, .. } => urls_size(urls),
             Self::MemberPublish { name, client_urls: urls, .. } => name.len() + urls_size(urls),
             Self::LeaseRenew { ids } => size_of_val(ids.as_slice()),

@@ -54,7 +54,8 @@ mod tag {
     pub(super) const DIGEST_DUE: u8 = 39;
     pub(super) const DIGEST_IS: u8 = 40;
     pub(super) const LEVEL_RAISE: u8 = 41;
-    pub(super) const GREATEST: u8 = LEVEL_RAISE;
+    pub(super) const LEARNER_ADD: u8 = 42;
+    pub(super) const GREATEST: u8 = LEARNER_ADD;
 
     /// Whether this version gives the number a meaning. 14 to 31 are left to come.
     pub(super) fn is_known(tag: u8) -> bool {

@@ -54,6 +54,7 @@ impl Command {
             | Self::DigestDue
             | Self::DigestIs { .. }
             | Self::Downgrade { .. } => Level::FIRST,
+            Self::LearnerAdd { .. } => Level(2),
             Self::Txn(txn) => txn.level(),
             Self::Auth(change) => change.level(),
             Self::As(by) => by.command.level(),

@@ -51,7 +51,7 @@ pub enum Reply {
     },
     /// To `Auth`.
     Auth,
-    /// To `MemberAdd`.
+    /// To `MemberAdd` and `LearnerAdd`.
     MemberAdd,
     /// To `MemberRemove`.
     MemberRemove,

@@ -98,6 +98,7 @@ impl State {
             Command::Auth(change) => self.change_auth(change),
             Command::As(_) => unreachable!("a command in a name is carried out without it"),
             Command::MemberAdd { .. }
+            | Command::LearnerAdd { .. }
             | Command::MemberRemove { .. }
             | Command::MemberPromote { .. }
             | Command::MemberPublish { .. }

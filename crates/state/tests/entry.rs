@@ -111,7 +111,7 @@ fn the_bytes_are_those_of_the_format() {
 #[test]
 fn a_newer_version_is_named_and_not_called_damage() {
     let newer_format = Entry::decode(&Bytes::from_static(b"\xe5\x02\x00\x00\x00\x00"));
-    let newer_command = Entry::decode(&Bytes::from_static(b"\xe5\x01\x00\x00\x2a\x00"));
+    let newer_command = Entry::decode(&Bytes::from_static(b"\xe5\x01\x00\x00\x2b\x00"));
     let words = [newer_format, newer_command].map(|result| match result {
         Err(error @ DecodeError::Newer { .. }) => error.to_string(),
         other => panic!("{other:?}"),
@@ -120,10 +120,10 @@ fn a_newer_version_is_named_and_not_called_damage() {
         words,
         [
             "entry format 2 at byte 1 was made by a newer version; this one understands up to 1",
-            "command 42 at byte 4 was made by a newer version; this one understands up to 41",
+            "command 43 at byte 4 was made by a newer version; this one understands up to 42",
         ]
     );
-    for tag in [14, 31, 42, 255] {
+    for tag in [14, 31, 43, 255] {
         let unknown = Entry::decode(&Bytes::from(vec![0xe5, 1, 0, 0, tag, 0]));
         assert!(matches!(unknown, Err(DecodeError::Newer { .. })), "{tag}: {unknown:?}");
     }
@@ -177,6 +177,16 @@ fn a_member_says_its_level_where_older_programs_read_its_version() {
     }
     let beyond = Entry::decode(&bytes(b"\x87\x80\xfc\xff\xff\xff\x3f").into());
     assert!(matches!(beyond, Err(DecodeError::Damaged { .. })), "{beyond:?}");
+}
+
+#[test]
+fn how_many_learners_there_may_be_is_of_the_second_level() {
+    let peer_urls = vec!["p".into()];
+    let commands = vec![Command::LearnerAdd { member: MemberId(5), peer_urls, most: 300 }];
+    let entry = Entry { epoch: Epoch(1), clock: Timestamp(2), commands, origins: Vec::new() };
+    assert_eq!(entry.encode(), &b"\xe5\x01\x01\x02\x2a\x05\x01\x01p\xac\x02\x00\x01"[..]);
+    assert_eq!(Entry::decode(&entry.encode()), Ok(entry.clone()));
+    assert_eq!(entry.level(), Level(2));
 }
 
 #[test]

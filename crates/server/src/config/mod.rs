@@ -122,6 +122,8 @@ pub struct Config {
     pub max_request_bytes: ByteSize,
     /// Most operations in a transaction.
     pub max_txn_ops: u64,
+    /// Most learners among members that share a journal.
+    pub max_learners: u64,
     /// Most open streams of a connection.
     pub max_concurrent_streams: u32,
     /// Compaction without being asked.

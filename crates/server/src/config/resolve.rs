@@ -98,6 +98,7 @@ fn build(
         election_timeout: Duration::from_millis(flags.uint("election-timeout")),
         quota_backend_bytes: quota(flags),
         max_request_bytes: ByteSize(flags.uint("max-request-bytes")),
+        max_learners: u64::try_from(flags.int("max-learners")).unwrap_or(0),
         max_txn_ops: flags.uint("max-txn-ops"),
         max_concurrent_streams: streams(flags),
         auto_compaction: auto_compaction(flags)?,

@@ -416,7 +416,12 @@ const FEATURES: &[Flag] = &[
         "Applying and reading that takes longer is logged.",
     ),
     none("bootstrap-defrag-threshold-megabytes", Uint, "0", "there is nothing to defragment"),
-    none("max-learners", Int, "1", "a replica that does not vote costs the writer nothing"),
+    shared(
+        "max-learners",
+        Int,
+        "1",
+        "How many members may be learners, for this member's MemberAdd; any but 1 takes level 2.",
+    ),
     none("downgrade-check-time", Duration, "5s", "what the members speak stands in the journal"),
     none("snapshot-catchup-entries", Uint, "5000", "who is behind reads the journal"),
 ];

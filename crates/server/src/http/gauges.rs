@@ -1,5 +1,7 @@
 //! `/metrics`: etcd's names for how this member stands, and the counters of its calls.
 
+use std::collections::BTreeSet;
+
 use engine::Status;
 use engine::replicas::Role;
 
@@ -33,7 +35,7 @@ fn identity(services: &Services, out: &mut Exposition) {
     named(
         out,
         "etcd_server_id",
-        "Server or member ID in hexadecimal format.",
+        "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
         &[("server_id", &id)],
     );
     let help = "Which version is running.";
@@ -44,16 +46,14 @@ fn identity(services: &Services, out: &mut Exposition) {
     named(out, "etcd_cluster_version", help, &[("cluster_version", &cluster)]);
     let name = "meridian_build_info";
     named(out, name, "Which Meridian this is.", &[("version", env!("CARGO_PKG_VERSION"))]);
-    let help = "The peers that are known: of a single member, itself.";
+    // As in etcd, a member is one of those it knows.
     let name = "etcd_network_known_peers";
-    out.head(name, Gauge, help);
+    out.head(name, Gauge, "The current number of known peers.");
     let cluster = services.engine.status().cluster;
-    let others = cluster.members().keys().map(|member| format!("{:x}", member.0));
-    let mut remotes: Vec<String> = others.filter(|other| *other != id).collect();
-    if remotes.is_empty() {
-        remotes.push(id.clone());
-    }
-    for remote in &remotes {
+    let mut known: BTreeSet<u64> = cluster.members().keys().map(|member| member.0).collect();
+    known.insert(services.identity.member_id);
+    for remote in &known {
+        let remote = &format!("{remote:x}");
         out.value(name, &[("Local", &id), ("Remote", remote)], 1);
     }
     services.metrics.peers.expose(out, &id);
@@ -63,9 +63,16 @@ fn identity(services: &Services, out: &mut Exposition) {
 /// series are there because dashboards and alerts read an absent series as a broken one.
 fn absent(out: &mut Exposition) {
     let never = [
-        ("etcd_server_heartbeat_send_failures_total", Counter, "Heartbeats: there are none."),
-        ("etcd_server_learner_promote_successes", Counter, "Learners: there are none."),
-        ("etcd_server_snapshot_apply_in_progress_total", Gauge, "No other member sends snapshots."),
+        (
+            "etcd_server_heartbeat_send_failures_total",
+            Counter,
+            "The total number of leader heartbeat send failures: there are none to send.",
+        ),
+        (
+            "etcd_server_snapshot_apply_in_progress_total",
+            Gauge,
+            "1 if the server is applying the incoming snapshot: no other member sends one.",
+        ),
         ("etcd_server_slow_read_indexes_total", Counter, "A read waits for nobody."),
         ("etcd_disk_defrag_inflight", Gauge, "Defragmentation has nothing to do."),
     ];
@@ -94,11 +101,19 @@ fn standing(services: &Services, out: &mut Exposition) {
     let has_leader = u8::from(status.leader.0 != 0);
     let is_leader = u8::from(status.leader == status.member);
     let gauges = [
-        ("etcd_server_has_leader", "Whether or not a leader exists.", u64::from(has_leader)),
-        ("etcd_server_is_leader", "Whether or not this member is a leader.", u64::from(is_leader)),
+        (
+            "etcd_server_has_leader",
+            "Whether or not a leader exists. 1 is existence, 0 is not.",
+            u64::from(has_leader),
+        ),
+        (
+            "etcd_server_is_leader",
+            "Whether or not this member is a leader. 1 if is, 0 otherwise.",
+            u64::from(is_leader),
+        ),
         (
             "etcd_server_is_learner",
-            "Whether or not this member is a learner.",
+            "Whether or not this member is a learner. 1 if is, 0 otherwise.",
             u64::from(services.engine.is_learner()),
         ),
         (

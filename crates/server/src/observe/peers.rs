@@ -97,13 +97,13 @@ impl PeerMetrics {
             return;
         }
         let name = "etcd_network_active_peers";
-        out.head(name, Type::Gauge, "The members that there is a line to or from.");
+        out.head(name, Type::Gauge, "The current number of active peer connections.");
         for (remote, peer) in &peers {
             let active = u8::from(peer.lines.load(Relaxed) > 0);
             out.value(name, &[("Local", local), ("Remote", remote)], active);
         }
         let name = "etcd_network_disconnected_peers_total";
-        out.head(name, Type::Counter, "The lines that have ended.");
+        out.head(name, Type::Counter, "The total number of disconnected peers.");
         for (remote, peer) in &peers {
             out.value(name, &[("Local", local), ("Remote", remote)], peer.ended.load(Relaxed));
         }
@@ -123,7 +123,7 @@ impl PeerMetrics {
             ),
             (
                 "etcd_network_peer_sent_failures_total",
-                "The total number of lines to a peer that could not be opened.",
+                "The total number of send failures from peers.",
                 "To",
                 |peer| &peer.failures,
             ),
@@ -135,7 +135,7 @@ impl PeerMetrics {
             }
         }
         let name = "etcd_network_peer_round_trip_time_seconds";
-        out.head(name, Type::Histogram, "From the first message of a line to its answer.");
+        out.head(name, Type::Histogram, "Round-Trip-Time histogram between peers");
         for (remote, peer) in &peers {
             out.histogram(name, &[("To", remote)], &peer.round_trip);
         }

@@ -84,6 +84,7 @@ pub fn of_command(command: &Command) -> String {
             format_args!("member_update:<ID:{} peerURLs:{}>", member.0, peer_urls.join(",")),
         ),
         Command::MemberAdd { member, .. }
+        | Command::LearnerAdd { member, .. }
         | Command::MemberRemove { member }
         | Command::MemberPromote { member } => {
             put_text(&mut out, format_args!("cluster_member_change:<ID:{}>", member.0));

@@ -67,6 +67,8 @@ pub struct StoreMetrics {
     pub snapshot: Histogram,
     /// Defragmenting, as far as there is such a thing.
     pub defragment: Histogram,
+    /// Learners that this member promoted while it was the writer.
+    pub promotions: AtomicU64,
     /// What took longer than it should.
     pub slow_applies: AtomicU64,
     /// Beyond this, an application or a read is slow.
@@ -116,6 +118,7 @@ impl StoreMetrics {
             hash_revision: Histogram::seconds(0.01, 15),
             snapshot: Histogram::seconds(0.01, 17),
             defragment: Histogram::seconds(0.1, 13),
+            promotions: AtomicU64::new(0),
             slow_applies: AtomicU64::new(0),
             warn_after,
         }
@@ -203,6 +206,9 @@ impl StoreMetrics {
         let help = "Reads, and batches of writes, that took longer than --warning-apply-duration.";
         let slow = self.slow_applies.load(Relaxed);
         out.single("etcd_server_slow_apply_total", Type::Counter, help, slow);
+        let name = "etcd_server_learner_promote_successes";
+        let help = "Learners that were promoted while this member was the writer.";
+        out.single(name, Type::Counter, help, self.promotions.load(Relaxed));
     }
 
     fn expose_operations(&self, out: &mut Exposition) {
@@ -283,6 +289,7 @@ impl StoreMetrics {
             (
                 Command::Claim { .. }
                 | Command::MemberAdd { .. }
+                | Command::LearnerAdd { .. }
                 | Command::MemberRemove { .. }
                 | Command::MemberPromote { .. }
                 | Command::MemberPublish { .. }
@@ -381,10 +388,17 @@ impl Operations {
     }
 }
 
+fn promotions(batch: &Applied<'_>) -> u64 {
+    let promotes = |command: &Command| matches!(command.bare(), Command::MemberPromote { .. });
+    let settled = batch.commands.iter().zip(batch.outcomes);
+    settled.filter(|(command, outcome)| promotes(command) && outcome.result.is_ok()).count() as u64
+}
+
 impl Observer for StoreMetrics {
     fn applied(&self, batch: &Applied<'_>) {
         if let Some(append) = batch.append {
             self.append.observe(append);
+            self.promotions.fetch_add(promotions(batch), Relaxed);
         }
         self.lag.observe(batch.lag);
         self.apply_batch.observe(batch.apply);

@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use state::{Command, Member, MemberId, Reply};
+use state::{Cluster, Command, Member, MemberId, Reply};
 
 use super::{Services, decode, mismatched, status};
 use crate::config::{Url, identity};
@@ -52,7 +52,14 @@ impl Services {
             is_learner: learner,
             ..pb::Member::default()
         };
-        let command = self.by(context, Command::MemberAdd { member, peer_urls, learner })?;
+        // Whoever is of level 1 knows no limit but the default.
+        let command = match self.limits.max_learners {
+            most if learner && most != Cluster::MOST_LEARNERS => {
+                Command::LearnerAdd { member, peer_urls, most }
+            }
+            _ => Command::MemberAdd { member, peer_urls, learner },
+        };
+        let command = self.by(context, command)?;
         let Reply::MemberAdd = self.commit(command).await?.result? else {
             return Err(mismatched());
         };

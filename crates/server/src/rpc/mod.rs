@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use engine::{Engine, Fault};
 use http::HeaderMap;
-use state::{Command, Outcome};
+use state::{Cluster, Command, Outcome};
 
 pub use authorize::Authentication;
 pub use methods::Method;
@@ -67,6 +67,8 @@ pub struct Limits {
     pub max_request_bytes: usize,
     /// `--max-txn-ops`
     pub max_txn_ops: usize,
+    /// `--max-learners`
+    pub max_learners: u64,
     /// A lease asked for less gets this: one and a half election timeouts, in seconds.
     pub min_lease_ttl: i64,
     /// `--warning-unary-request-duration`
@@ -76,7 +78,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let warn_request_after = Duration::from_millis(300);
-        Self { max_request_bytes: 3 << 19, max_txn_ops: 128, min_lease_ttl: 2, warn_request_after }
+        Self {
+            max_request_bytes: 3 << 19,
+            max_txn_ops: 128,
+            max_learners: Cluster::MOST_LEARNERS,
+            min_lease_ttl: 2,
+            warn_request_after,
+        }
     }
 }
 

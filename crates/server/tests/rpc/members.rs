@@ -1,11 +1,16 @@
 //! The members of a cluster that shares a journal: listed, added, promoted, moved to and removed, over real
 //! lines between whole servers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use journal::MemoryJournal;
+use server::rpc::Limits;
 use server::wire::etcdserverpb as pb;
+use state::{Level, MemberId};
 use tonic::{Code, Status};
 
-use super::replicas::{Replica, founded, port, start};
+use super::replicas::{Replica, founded, port, start, start_with};
 use super::support::{Client, eventually, everything, refused, soon};
 
 async fn members(client: &mut Client) -> Vec<pb::Member> {
@@ -182,6 +187,44 @@ async fn the_last_that_may_write_is_not_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn as_many_learners_are_let_in_as_the_member_that_is_asked_was_told() {
+    let (journal, replicas) = founded(1).await;
+    settled(&replicas).await;
+    let place = port().await;
+    let limits = Limits { max_learners: 2, ..Limits::default() };
+    let generous = start_with(&journal, "generous", place, Vec::new(), limits).await;
+    eventually("both can apply more", || generous.engine.status().cluster.level() == Level(2))
+        .await;
+    let mut strict = replicas[0].client().await;
+    let mut generous = generous.client().await;
+    let many = "etcdserver: too many learner members in cluster";
+    add(&mut strict, &["http://a:1"], true).await.unwrap();
+    refused(add(&mut strict, &["http://b:1"], true).await, Code::FailedPrecondition, many);
+    let second = add(&mut generous, &["http://b:1"], true).await.unwrap();
+    assert!(second.member.unwrap().is_learner);
+    assert_eq!(second.members.iter().filter(|member| member.is_learner).count(), 2);
+    refused(add(&mut generous, &["http://c:1"], true).await, Code::FailedPrecondition, many);
+    assert!(!add(&mut strict, &["http://c:1"], false).await.unwrap().member.unwrap().is_learner);
+}
+
+/// One that has not started might turn out to be a program that knows no limit but the default.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_limit_of_learners_waits_until_all_members_understand_it() {
+    let journal = Arc::new(MemoryJournal::default());
+    let place = port().await;
+    let founders =
+        vec![(MemberId(1), vec![place.1.clone()]), (MemberId(2), vec!["http://away:1".into()])];
+    let limits = Limits { max_learners: 2, ..Limits::default() };
+    let first = start_with(&journal, "first", place, founders, limits).await;
+    settled(std::slice::from_ref(&first)).await;
+    let mut client = first.client().await;
+    let answer = add(&mut client, &["http://a:1"], true).await.unwrap_err();
+    assert_eq!(answer.code(), Code::FailedPrecondition);
+    assert!(answer.message().contains("level 2"), "{answer}");
+    assert_eq!(members(&mut client).await.len(), 2, "nothing was ordered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_learner_answers_what_needs_nobody_else() {
     let (journal, replicas) = founded(1).await;
     let mut client = replicas[0].client().await;
@@ -209,6 +252,9 @@ async fn a_learner_answers_what_needs_nobody_else() {
     assert!(promoted.members.iter().all(|member| !member.is_learner));
     eventually("it has heard of it", || !replica.engine.is_learner()).await;
     assert_eq!(soon(there.range(everything())).await.unwrap().count, 1);
+    let counts = |count| format!("\netcd_server_learner_promote_successes {count}\n");
+    assert!(replica.http("/metrics").await.contains(&counts(0)), "the writer counts it");
+    assert!(replicas[0].http("/metrics").await.contains(&counts(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,9 +264,9 @@ async fn pages_tell_of_the_others_and_of_the_journal() {
     let mut writers = 0;
     for replica in &replicas {
         let page = replica.http("/metrics").await;
-        let other = 3 - replica.id;
         for line in [
-            &format!("etcd_network_known_peers{{Local=\"{}\",Remote=\"{other}\"}} 1", replica.id)[..],
+            &format!("etcd_network_known_peers{{Local=\"{}\",Remote=\"1\"}} 1", replica.id)[..],
+            &format!("etcd_network_known_peers{{Local=\"{}\",Remote=\"2\"}} 1", replica.id)[..],
             "etcd_server_has_leader 1",
             "meridian_members 2",
             "meridian_test_journal 1",

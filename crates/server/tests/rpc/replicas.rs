@@ -83,8 +83,19 @@ pub(crate) async fn founded(count: u64) -> (Arc<MemoryJournal>, Vec<Replica>) {
 pub(crate) async fn start<J: Journal>(
     journal: &Arc<J>,
     name: &str,
+    port: (TcpListener, String),
+    founders: Vec<(MemberId, Vec<String>)>,
+) -> Replica {
+    start_with(journal, name, port, founders, Limits::default()).await
+}
+
+/// The same, with limits of its own.
+pub(crate) async fn start_with<J: Journal>(
+    journal: &Arc<J>,
+    name: &str,
     (peer_socket, peer_url): (TcpListener, String),
     founders: Vec<(MemberId, Vec<String>)>,
+    limits: Limits,
 ) -> Replica {
     let (socket, client_url) = port().await;
     let address = socket.local_addr().unwrap();
@@ -130,7 +141,7 @@ pub(crate) async fn start<J: Journal>(
     let services = Services::of(ServiceParts {
         engine: engine.clone(),
         identity,
-        limits: Limits::default(),
+        limits,
         metrics,
         authentication: Authentication::default(),
         shared_journal: Some(Arc::new(Told)),

@@ -110,6 +110,7 @@ impl Auth {
             Command::Compact { .. }
             | Command::Alarm { .. }
             | Command::MemberAdd { .. }
+            | Command::LearnerAdd { .. }
             | Command::MemberRemove { .. }
             | Command::MemberPromote { .. }
             | Command::MemberUpdate { .. }

@@ -12,7 +12,11 @@ impl Cluster {
     pub(crate) fn change(&mut self, command: &Command) -> Result<Reply, Refusal> {
         let reply = match command {
             Command::MemberAdd { member, peer_urls, learner } => {
-                self.add(*member, peer_urls, *learner)?;
+                self.add(*member, peer_urls, learner.then_some(Self::MOST_LEARNERS))?;
+                Reply::MemberAdd
+            }
+            Command::LearnerAdd { member, peer_urls, most } => {
+                self.add(*member, peer_urls, Some(*most))?;
                 Reply::MemberAdd
             }
             Command::MemberRemove { member } => {
@@ -58,11 +62,12 @@ impl Cluster {
         *self = Self { peer_urls, downgrade, ..Self::default() };
     }
 
+    /// `most` is of a learner: with so many there is no room for it.
     fn add(
         &mut self,
         member: MemberId,
         peer_urls: &[String],
-        learner: bool,
+        most: Option<u64>,
     ) -> Result<(), Refusal> {
         // 0 is nobody.
         let known = self.members.contains_key(&member) || self.is_removed(member);
@@ -73,14 +78,14 @@ impl Cluster {
             return Err(Refusal::PeerUrlExists);
         }
         // One who may write comes first.
-        if learner && (self.learners() >= Self::MOST_LEARNERS || self.members.is_empty()) {
+        if most.is_some_and(|most| self.learners() >= most || self.members.is_empty()) {
             return Err(Refusal::TooManyLearners);
         }
         if self.members.len() >= Self::MOST_MEMBERS {
             return Err(Refusal::TooManyMembers);
         }
         fits(peer_urls)?;
-        let peer_urls = peer_urls.to_vec();
+        let (peer_urls, learner) = (peer_urls.to_vec(), most.is_some());
         self.members.insert(member, Member { peer_urls, learner, ..Member::default() });
         self.peer_urls.clear();
         Ok(())

@@ -66,6 +66,10 @@ fn tagged(reader: &mut Reader<'_>, tag: u8, at: usize) -> Result<Command, Decode
             let (member, peer_urls) = cluster::member(reader)?;
             Command::MemberAdd { member, peer_urls, learner: reader.flag()? }
         }
+        tag::LEARNER_ADD => {
+            let (member, peer_urls) = cluster::member(reader)?;
+            Command::LearnerAdd { member, peer_urls, most: reader.unsigned()? }
+        }
         tag::MEMBER_REMOVE => Command::MemberRemove { member: MemberId(reader.unsigned()?) },
         tag::MEMBER_PROMOTE => Command::MemberPromote { member: MemberId(reader.unsigned()?) },
         tag::MEMBER_PUBLISH => {

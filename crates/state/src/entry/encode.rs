@@ -62,6 +62,7 @@ pub(super) fn command(out: &mut BytesMut, command: &Command) {
             out.put_u32_le(digest.rest);
         }
         Command::MemberAdd { .. }
+        | Command::LearnerAdd { .. }
         | Command::MemberRemove { .. }
         | Command::MemberPromote { .. }
         | Command::MemberPublish { .. }
@@ -82,6 +83,11 @@ fn of_cluster(out: &mut BytesMut, command: &Command) {
             out.put_u8(tag::MEMBER_ADD);
             cluster::put_member(out, *member, peer_urls);
             out.put_u8(u8::from(*learner));
+        }
+        Command::LearnerAdd { member, peer_urls, most } => {
+            out.put_u8(tag::LEARNER_ADD);
+            cluster::put_member(out, *member, peer_urls);
+            put_unsigned(out, *most);
         }
         Command::MemberRemove { member } => {
             out.put_u8(tag::MEMBER_REMOVE);

@@ -21,7 +21,11 @@ impl Naive {
     pub(crate) fn change_members(&mut self, command: &Command) -> Result<Reply, Refusal> {
         let reply = match command {
             Command::MemberAdd { member, peer_urls, learner } => {
-                self.add(*member, peer_urls, *learner)?;
+                self.add(*member, peer_urls, *learner, 1)?;
+                Reply::MemberAdd
+            }
+            Command::LearnerAdd { member, peer_urls, most } => {
+                self.add(*member, peer_urls, true, usize::try_from(*most).unwrap())?;
                 Reply::MemberAdd
             }
             Command::MemberRemove { member } => {
@@ -82,15 +86,21 @@ impl Naive {
         Ok(reply)
     }
 
-    fn add(&mut self, id: MemberId, peer_urls: &[String], learner: bool) -> Result<(), Refusal> {
+    fn add(
+        &mut self,
+        id: MemberId,
+        peer_urls: &[String],
+        learner: bool,
+        most: usize,
+    ) -> Result<(), Refusal> {
         if id.0 == 0 || self.member(id).is_some() || self.removed.contains(&id) {
             return Err(Refusal::MemberExists);
         }
         if self.somebody_else_is_at(peer_urls, id) {
             return Err(Refusal::PeerUrlExists);
         }
-        let another = self.members.iter().any(|(_, member)| member.learner);
-        if learner && (another || self.members.is_empty()) {
+        let others = self.members.iter().filter(|(_, member)| member.learner).count();
+        if learner && (others >= most || self.members.is_empty()) {
             return Err(Refusal::TooManyLearners);
         }
         self.peer_urls.clear();

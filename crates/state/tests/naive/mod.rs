@@ -198,6 +198,7 @@ fn touches_keys_or_leases(command: &Command) -> bool {
         Command::Alarm { .. }
         | Command::Claim { .. }
         | Command::MemberAdd { .. }
+        | Command::LearnerAdd { .. }
         | Command::MemberRemove { .. }
         | Command::MemberPromote { .. }
         | Command::MemberPublish { .. }

@@ -44,6 +44,9 @@ pub(crate) fn members() -> impl Strategy<Value = Command> {
         3 => (member(), urls(), prop::bool::weighted(0.3)).prop_map(|(member, peer_urls, learner)| {
             Command::MemberAdd { member, peer_urls, learner }
         }),
+        1 => (member(), urls(), 0u64..4).prop_map(|(member, peer_urls, most)| {
+            Command::LearnerAdd { member, peer_urls, most }
+        }),
         1 => member().prop_map(|member| Command::MemberRemove { member }),
         1 => member().prop_map(|member| Command::MemberPromote { member }),
         3 => publish.prop_map(|(member, name, client_urls, version, level)| {

@@ -56,11 +56,13 @@ pub(crate) fn command(verb: &str, words: &mut Words<'_>) -> Option<Command> {
 fn of_members(verb: &str, words: &mut Words<'_>) -> Option<Command> {
     Some(match verb {
         "member" => Command::MemberUpdate { member: member(words), peer_urls: urls(words) },
-        "add" => Command::MemberAdd {
-            member: member(words),
-            peer_urls: urls(words),
-            learner: words.take("learner"),
-        },
+        "add" => {
+            let (member, peer_urls) = (member(words), urls(words));
+            match words.setting_number("learners") {
+                Some(most) => Command::LearnerAdd { member, peer_urls, most: most as u64 },
+                None => Command::MemberAdd { member, peer_urls, learner: words.take("learner") },
+            }
+        }
         "remove" => Command::MemberRemove { member: member(words) },
         "promote" => Command::MemberPromote { member: member(words) },
         "publish" => {

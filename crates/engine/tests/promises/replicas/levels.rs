@@ -235,7 +235,7 @@ async fn who_speaks_only_older_versions_is_refused_and_leaves_nothing() {
 /// As one of a later version would have written it.
 fn with_what_is_unknown(body: &Bytes) -> Bytes {
     let marked = body.windows(7).any(|bytes| bytes == b"unknown");
-    if marked { Bytes::from_static(b"\xe5\x01\x01\x02\x2a\x00\x01") } else { body.clone() }
+    if marked { Bytes::from_static(b"\xe5\x01\x01\x02\x2b\x00\x01") } else { body.clone() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,7 +254,7 @@ async fn an_entry_that_is_not_known_stops_a_replica_and_the_others_go_on() {
     let stopped = engine.commit(put("after", "that")).await.expect_err("it stops").to_string();
     let words = [
         &format!("the journal's entry at slot {slot} cannot be understood"),
-        "command 42 at byte 4 was made by a newer version",
+        "command 43 at byte 4 was made by a newer version",
         "start the version of Meridian that wrote it",
     ];
     assert!(words.iter().all(|words| stopped.contains(words)), "{stopped}");

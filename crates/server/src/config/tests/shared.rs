@@ -54,6 +54,13 @@ fn a_cluster_is_held_at_a_level_this_program_knows() {
 }
 
 #[test]
+fn how_many_learners_there_may_be_is_the_members_to_say() {
+    assert_eq!(shared(&[]).0.max_learners, 1);
+    assert_eq!(shared(&["--max-learners=7"]).0.max_learners, 7);
+    assert_eq!(shared(&["--max-learners=-1"]).0.max_learners, 0, "as in etcd, none");
+}
+
+#[test]
 fn what_etcd_refuses_of_initial_cluster_is_refused_in_its_words() {
     for (args, words) in [
         (&["--name=z", THREE, B][..], "couldn't find local name \"z\" in the initial cluster"),
