@@ -53,6 +53,8 @@ pub(crate) struct Writer {
     pub(crate) offers: VecDeque<Offer>,
     pub(crate) in_flight: FuturesOrdered<BoxFuture<'static, Settled>>,
     pub(crate) next_slot: Slot,
+    /// Leases are due: their end goes before all else.
+    pub(crate) ends_due: bool,
     /// When the writer learnt of what it is applying.
     pub(crate) learnt: Duration,
     /// When the compaction that is being carried out was ordered.
@@ -90,6 +92,7 @@ impl Writer {
             offers: VecDeque::new(),
             in_flight: FuturesOrdered::new(),
             next_slot,
+            ends_due: false,
             learnt: Duration::ZERO,
             compacting: None,
             ended: false,
@@ -187,6 +190,7 @@ impl Writer {
             Role::Writer => match self.handing_claim().or_else(|| self.level_raise()) {
                 Some(command) if idle => self.offer_alone(command),
                 Some(_) => {}
+                None if self.offer_ends() => {}
                 None => self.fill_pipeline(self.shared.options.max_in_flight),
             },
             Role::Guest => {
@@ -246,7 +250,7 @@ impl Writer {
     }
 
     /// Sends a batch to the next slot.
-    fn offer(&mut self, entry: Entry, batch: Batch) {
+    pub(crate) fn offer(&mut self, entry: Entry, batch: Batch) {
         assert!(self.is_for_all(&entry), "the writer proposes only what all members can apply");
         let slot = self.next_slot;
         self.next_slot = slot.next();
@@ -448,13 +452,7 @@ impl Writer {
     fn tick(&mut self) {
         let now = self.shared.clock.monotonic();
         // Only the writer proposes the end of a lease.
-        if self.role == Role::Writer {
-            let due = self.shared.leases.take_due(now);
-            self.shared.status.lock().leases_expired += due.len() as u64;
-            for id in due {
-                self.backlog.propose(self.shared.own(Command::LeaseRevoke { id }));
-            }
-        }
+        self.ends_due = self.role == Role::Writer && self.shared.leases.is_due(now);
         let patience = self.shared.options.request_timeout;
         self.offers.iter_mut().for_each(|offer| offer.expire(now, patience));
         self.backlog.expire(now, patience);

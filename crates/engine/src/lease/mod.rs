@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 use state::LeaseId;
 use tokio::sync::Notify;
 
+mod expiry;
+
 /// How many leases may be proposed for their end in one round and not settled yet, so that a mass expiry
 /// shares the journal with the traffic (etcd: 500 every 500 ms), and a journal that stalls gathers none.
 const MOST_A_ROUND: usize = 500;
@@ -41,6 +43,25 @@ struct Book {
 }
 
 impl Book {
+    /// The lease that is due first, if any is: it heads the queue, once what is out of date there is gone.
+    fn first_due(&mut self, now: Duration) -> Option<LeaseId> {
+        while let Some(&Reverse((at, id))) = self.queue.peek() {
+            if at > now {
+                return None;
+            }
+            let lease = self.leases.get(&id).filter(|lease| !lease.proposed);
+            if lease.is_some_and(|lease| lease.at <= now) {
+                return Some(id);
+            }
+            let again = lease.map(|lease| lease.at);
+            self.queue.pop();
+            if let Some(again) = again {
+                self.queue.push(Reverse((again, id)));
+            }
+        }
+        None
+    }
+
     /// Leases revoked long before they were due leave an entry in the queue: drop these when they
     /// outnumber the leases.
     fn forget_ended(&mut self) {
@@ -152,31 +173,27 @@ impl LeaseClock {
         all.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// Whether there is a lease to propose for its end now.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        let mut book = self.book.lock();
+        book.proposed < MOST_A_ROUND && book.first_due(now).is_some()
+    }
+
     /// The leases to propose for their end now; from here on they cannot be renewed. Each is named once,
     /// until it was [postponed](LeaseClock::postpone).
     pub(crate) fn take_due(&self, now: Duration) -> Vec<LeaseId> {
-        let mut book = self.book.lock();
+        let book = &mut *self.book.lock();
         let mut due = Vec::new();
-        while due.len() + book.proposed < MOST_A_ROUND {
-            let Some(&Reverse((at, id))) = book.queue.peek() else { break };
-            if at > now {
-                break;
-            }
+        while book.proposed < MOST_A_ROUND {
+            let Some(id) = book.first_due(now) else { break };
             book.queue.pop();
-            let Some(lease) = book.leases.get_mut(&id) else { continue };
-            if lease.proposed {
-                continue;
-            }
-            if lease.at <= now {
+            if let Some(lease) = book.leases.get_mut(&id) {
                 lease.ending = true;
                 lease.proposed = true;
+                book.proposed += 1;
                 due.push(id);
-                continue;
             }
-            let again = lease.at;
-            book.queue.push(Reverse((again, id)));
         }
-        book.proposed += due.len();
         due
     }
 

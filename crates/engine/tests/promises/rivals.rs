@@ -1,14 +1,15 @@
 //! Two engines over one journal: whatever each acknowledged is there once, and both agree.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::Options;
 use journal::faulty::Odds;
-use journal::{Faulty, Journal, MemoryJournal};
-use state::{LeaseId, Reply};
+use journal::{Append, Faulty, Journal, MemoryJournal, Nonce};
+use state::{Command, Entry, LeaseId, Reply, Timestamp};
 
-use crate::support::{Node, memory, put, put_on, replay, until};
+use crate::support::{Gauge, Node, memory, put, put_on, replay, until};
 
 /// Both write to their own keys at once and claim the journal from each other as they go.
 async fn contend(journal: Arc<dyn Journal>, puts: i64) -> (Node, Node) {
@@ -102,4 +103,45 @@ async fn a_stale_writer_ends_no_lease() {
     until("the lease ends", || old.get("a").is_none()).await;
     old.stop().await;
     new.stop().await;
+}
+
+/// Invariant: whatever slot a renewal of another wins in our epoch, no end that was judged without it follows.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_takes_a_slot_outlives_the_end_that_was_under_way() {
+    let inner = memory();
+    let gauge = Arc::new(Gauge::over(Arc::<MemoryJournal>::clone(&inner)));
+    let options = Options { request_timeout: Duration::from_secs(60), ..Options::default() };
+    let node = Node::start(Arc::<Gauge>::clone(&gauge), options).await;
+    node.grant(7, 10).await;
+    node.engine.commit(put_on("a", 7)).await.unwrap();
+    let slot = inner.tail().await.unwrap();
+    gauge.unwritten.store(true, Ordering::SeqCst);
+    gauge.stuck.send_replace(true);
+    let large = "v".repeat(600 << 10);
+    let (small, large) = (put("small", "v"), put("large", &large));
+    let engine = node.engine.clone();
+    let first = tokio::spawn(async move { engine.commit(small).await });
+    until("it is on its way", || gauge.under_way.load(Ordering::SeqCst) == 1).await;
+    // The lease is due, and what is large does not wait for what is on its way.
+    node.clock.go(Duration::from_secs(11));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let engine = node.engine.clone();
+    let second = tokio::spawn(async move { engine.commit(large).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let epoch = node.engine.status().epoch;
+    let commands = vec![Command::LeaseRenew { ids: vec![LeaseId(7)] }];
+    let renewal = Entry { epoch, clock: Timestamp(0), commands, origins: Vec::new() };
+    let won = inner.append(slot, Nonce(77), renewal.encode()).await;
+    assert!(matches!(won, Append::Won), "another took the slot");
+    gauge.stuck.send_replace(false);
+    for put in [first, second] {
+        assert!(put.await.unwrap().unwrap().result.is_ok());
+    }
+    node.clock.go(Duration::from_secs(9));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(node.get("a").is_some(), "it was renewed nine seconds ago");
+    assert_eq!(node.engine.keep_alive(LeaseId(7)).await, Ok(10));
+    node.clock.go(Duration::from_secs(11));
+    until("the lease ends", || node.get("a").is_none()).await;
+    node.stop().await;
 }

@@ -170,6 +170,8 @@ pub(crate) struct Gauge {
     pub(crate) inner: Arc<dyn Journal>,
     pub(crate) delay: Duration,
     pub(crate) full: AtomicBool,
+    /// What is stuck is not written either.
+    pub(crate) unwritten: AtomicBool,
     /// While set, appends do not come to an end.
     pub(crate) stuck: Arc<tokio::sync::watch::Sender<bool>>,
     pub(crate) under_way: Arc<AtomicU64>,
@@ -189,6 +191,7 @@ impl Gauge {
             inner,
             delay: Duration::ZERO,
             full: AtomicBool::new(false),
+            unwritten: AtomicBool::new(false),
             stuck: Arc::new(tokio::sync::watch::Sender::new(false)),
             under_way: Arc::default(),
             most_under_way: AtomicU64::new(0),
@@ -215,14 +218,18 @@ impl Journal for Gauge {
         let entry = Entry::decode(&body).expect("what is offered can be read");
         let puts = entry.commands.iter().filter(|command| matches!(command, Command::Put(_)));
         let puts = puts.count() as u64;
-        let answer = self.inner.append(slot, nonce, body);
         let mut stuck = self.stuck.subscribe();
+        let append = || self.inner.append(slot, nonce, body.clone());
+        let asked = (!self.unwritten.load(Ordering::SeqCst)).then(append);
         async move {
             if !self.delay.is_zero() {
                 tokio::time::sleep(self.delay).await;
             }
             stuck.wait_for(|stuck| !stuck).await.expect("the gauge lives");
-            let answer = answer.await;
+            let answer = match asked {
+                Some(asked) => asked.await,
+                None => self.inner.append(slot, nonce, body).await,
+            };
             if matches!(answer, Append::Won) {
                 self.puts.fetch_add(puts, Ordering::SeqCst);
                 self.won.fetch_max(slot.0, Ordering::SeqCst);
