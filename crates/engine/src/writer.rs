@@ -127,6 +127,7 @@ impl Writer {
                 () = tokio::task::yield_now(), if more => self.maintain(),
             }
         }
+        self.say_goodbye();
         self.archivist.abandon().await;
     }
 

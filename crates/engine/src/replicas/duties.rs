@@ -37,6 +37,7 @@ impl Writer {
             Mail::News(number, news) => self.news(number, news),
             Mail::LineEnded(number) => self.line_ended(number),
             Mail::Follower(member, comes) => self.follower(member, comes),
+            Mail::Leaving(member) => self.leaving(member),
             Mail::Forwarded(forwarded) => self.forwarded(forwarded),
             Mail::Ask(question) => self.question(question),
             Mail::Digested(position, digest) => self.digested(position, digest),
@@ -91,6 +92,9 @@ impl Writer {
     pub(super) fn follower(&mut self, member: MemberId, comes: bool) {
         let now = self.shared.clock.monotonic();
         let Some(replica) = &mut self.replica else { return };
+        if comes {
+            replica.left.remove(&member);
+        }
         let lines = replica.followers.entry(member).or_default();
         *lines = if comes { *lines + 1 } else { lines.saturating_sub(1) };
         if *lines == 0 {

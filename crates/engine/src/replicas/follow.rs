@@ -73,6 +73,9 @@ impl Engine {
                         return;
                     }
                 }
+                Order::Leaving => {
+                    drop(shared.mail.send(Mail::Leaving(hello.member)).await);
+                }
                 Order::Ask { id, ask } => {
                     let Ok(place) = std::sync::Arc::clone(&questions).acquire_owned().await else {
                         return;

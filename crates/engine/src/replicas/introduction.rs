@@ -74,7 +74,7 @@ async fn call(state: &State, replicas: &Replicas, who: (MemberId, u64)) -> Optio
     }
 }
 
-/// Applies all that the journal holds; what came of commands from this start of a member, if any were there.
+/// Applies what the journal holds, up to commands from this start of a member if there are any; what came of those.
 pub(super) async fn catch_up(
     state: &mut State,
     journal: &dyn Journal,
@@ -103,6 +103,10 @@ pub(super) async fn catch_up(
                 let run = run.try_for_each(|outcome| outcome.result.clone().map(drop));
                 came = Some(came.unwrap_or(Ok(())).and(run));
             }
+        }
+        // Beside a busy writer there is always more; the rest is read like any follower's.
+        if came.is_some() {
+            return Ok(came);
         }
     }
 }

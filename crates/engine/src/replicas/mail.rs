@@ -27,6 +27,8 @@ pub(crate) enum Mail {
     LineEnded(u64),
     /// A follower has a line to us, or has none any more.
     Follower(MemberId, bool),
+    /// A follower ends, as it was told to.
+    Leaving(MemberId),
     /// A follower's commands.
     Forwarded(Forwarded),
     /// Only the writer knows.

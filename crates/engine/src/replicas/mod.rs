@@ -128,6 +128,8 @@ pub enum Order {
         /// What.
         ask: Ask,
     },
+    /// This start of it comes to its end and appends nothing any more: it is not to be waited for.
+    Leaving,
 }
 
 /// What only the writer knows: the time that leases have.

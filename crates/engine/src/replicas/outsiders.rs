@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::Role;
+use state::MemberId;
+
+use super::replica::Way;
+use super::{Order, Role};
 use crate::writer::Writer;
 
 /// A writer leaves the journal to outsiders for one pulse in so many, for so long after it last saw a sign of
@@ -26,10 +29,29 @@ impl Writer {
         replica.yielding = wanted && {
             let members = self.state.cluster().members().iter();
             let started = members.filter(|(_, member)| member.version.is_some());
+            let gone = |id: &MemberId| !replica.followers.contains_key(id);
             started
                 .map(|(id, _)| id)
-                .any(|id| *id != replica.me && !replica.followers.contains_key(id))
+                .any(|id| *id != replica.me && gone(id) && !replica.left.contains(id))
         };
+    }
+
+    /// A follower ends in good order: nothing of it is to come.
+    pub(super) fn leaving(&mut self, member: MemberId) {
+        let Some(replica) = &mut self.replica else { return };
+        // With another line it is back already, and this is of the start before.
+        if replica.followers.get(&member) == Some(&1) {
+            replica.left.insert(member);
+        }
+    }
+
+    /// Tells the writer, if there is a line to it, that we end and have nothing to append any more.
+    pub(crate) fn say_goodbye(&self) {
+        let way = self.replica.as_ref().map(|replica| &replica.way);
+        if let (Role::Follower, Some(Way::Line { orders, .. })) = (self.role, way) {
+            // Where there is no room for it, we are missed for a while.
+            drop(orders.try_send(Order::Leaving));
+        }
     }
 
     /// Whether nothing is to be offered just now.
@@ -47,7 +69,11 @@ impl Writer {
         let role = self.role;
         let Some(replica) = &mut self.replica else { return };
         match role {
-            Role::Writer => replica.outsider = Some(now),
+            Role::Writer => {
+                // Whoever it is, it has come back.
+                replica.left.clear();
+                replica.outsider = Some(now);
+            }
             Role::Guest | Role::Claiming => replica.overtaken = true,
             Role::Follower => {}
         }

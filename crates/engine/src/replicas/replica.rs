@@ -1,6 +1,6 @@
 //! What a replica knows of the others: who it follows, what it has handed over, who follows it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -178,6 +178,8 @@ pub(crate) struct Replica {
     pub(crate) accepted: HashMap<MemberId, (u64, u64)>,
     /// How many lines each follower has to us.
     pub(crate) followers: BTreeMap<MemberId, usize>,
+    /// Those that were told to end and have not come back: no outsiders, whatever their lines.
+    pub(crate) left: BTreeSet<MemberId>,
     /// Asked over the line.
     pub(crate) asked: HashMap<u64, Question>,
     /// Wait for a line.
@@ -220,6 +222,7 @@ impl Replica {
             wanted: Position::default(),
             accepted: HashMap::new(),
             followers: BTreeMap::new(),
+            left: BTreeSet::new(),
             asked: HashMap::new(),
             parked: VecDeque::new(),
             questions: 0,

@@ -88,6 +88,8 @@ impl Writer {
         replica.at_work = None;
         replica.broken = None;
         replica.accepted.clear();
+        // Whoever is back follows another, and does not tell us.
+        replica.left.clear();
         (replica.overtaken, replica.yielding, replica.outsider) = (false, false, Some(now));
         replica.hang_up(now);
         let writer = self.state.cluster().writer();

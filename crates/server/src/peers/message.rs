@@ -65,6 +65,7 @@ pub(super) fn order(order: Order) -> Bytes {
             };
             Request::Ask(pb::Ask { id, what: Some(what) })
         }
+        Order::Leaving => Request::Leaving(pb::Nothing {}),
     })
 }
 
@@ -86,6 +87,7 @@ pub fn read_order(message: Bytes) -> Result<Order, String> {
             };
             Ok(Order::Ask { id, ask })
         }
+        Some(Request::Leaving(_)) => Ok(Order::Leaving),
         _ => Err(not_understood("an order")),
     }
 }
@@ -214,6 +216,7 @@ mod tests {
             Order::Ask { id: 0, ask: Ask::Renew(LeaseId(i64::MIN)) },
             Order::Ask { id: 1, ask: Ask::Remaining(LeaseId(-1)) },
             Order::Ask { id: 2, ask: Ask::Leases },
+            Order::Leaving,
         ] {
             assert_eq!(read_order(bare(order(said.clone()))), Ok(said));
         }

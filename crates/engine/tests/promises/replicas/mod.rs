@@ -9,4 +9,5 @@ mod lying;
 mod members;
 mod reads;
 mod sleeper;
+mod upgrades;
 mod writers;
