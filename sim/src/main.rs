@@ -1,5 +1,6 @@
-//! `sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--calm] [--trace]`: runs seeds on all cores, and
-//! says what they came to. A seed that finds something is named with the command that repeats it.
+//! `sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--first] [--calm] [--trace]`: runs seeds on
+//! all cores, until the first that finds something if so asked, and says what they came to. A seed that finds
+//! something is named with the command that repeats it.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
         Ok(order) => order,
         Err(why) => {
             say(&format!(
-                "{why}\nusage: sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--calm] [--trace]"
+                "{why}\nusage: sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--first] [--calm] [--trace]"
             ));
             return ExitCode::FAILURE;
         }
@@ -38,6 +39,7 @@ struct Order {
     jobs: usize,
     only: Option<u64>,
     seconds: u64,
+    first: bool,
     calm: bool,
     trace: bool,
 }
@@ -45,9 +47,9 @@ struct Order {
 impl Order {
     fn read(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (calm, trace) = (false, false);
+        let (first, calm, trace) = (false, false, false);
         let mut order =
-            Self { seeds: 100, from: 1, jobs: cores, only: None, seconds: 60, calm, trace };
+            Self { seeds: 100, from: 1, jobs: cores, only: None, seconds: 60, first, calm, trace };
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
             let mut number = || {
@@ -59,6 +61,7 @@ impl Order {
                 "--jobs" => order.jobs = usize::try_from(number()?.max(1)).unwrap_or(1),
                 "--only" => order.only = Some(number()?),
                 "--seconds" => order.seconds = number()?,
+                "--first" => order.first = true,
                 "--calm" => order.calm = true,
                 "--trace" => order.trace = true,
                 seeds => order.seeds = seeds.parse().map_err(|_| format!("{seeds}?"))?,
@@ -144,7 +147,8 @@ fn many(order: &Order) -> ExitCode {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= order.from + order.seeds {
+                    let found = || sum.lock().is_ok_and(|sum| !sum.failed.is_empty());
+                    if seed >= order.from + order.seeds || (order.first && found()) {
                         return;
                     }
                     let report = run(order.plan(seed, false));

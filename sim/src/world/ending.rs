@@ -122,6 +122,10 @@ impl World {
         let mut digests = self.digests();
         digests.insert("replayed".into(), (replayed.position, number(replayed.digest)));
         self.findings.extend(differing(&digests));
+        if let Some(keys) = replayed.attached() {
+            self.findings
+                .push(format!("all leases have ended, but there are keys on them: {keys}"));
+        }
         let hashes = self.hashes(&replayed);
         self.dismiss(replayed.log.to.0);
         self.judge(replayed, hashes);

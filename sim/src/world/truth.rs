@@ -17,6 +17,20 @@ pub(crate) struct Replayed {
     pub(crate) log: Log,
 }
 
+impl Replayed {
+    /// The keys that name a lease at the end, in words.
+    pub(crate) fn attached(&self) -> Option<String> {
+        let mut newest = BTreeMap::new();
+        for event in &self.log.events {
+            newest.insert(&event.kv.key, event.kv.lease);
+        }
+        let left = newest.into_iter().filter(|(_, lease)| *lease != LeaseId(0));
+        let left: Vec<_> =
+            left.map(|(key, lease)| format!("{} {lease}", key.escape_ascii())).collect();
+        (!left.is_empty()).then(|| left.join(", "))
+    }
+}
+
 /// Replays every record that ever was.
 ///
 /// # Errors

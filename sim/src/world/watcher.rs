@@ -23,6 +23,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// A stream that says nothing is asked how far it is after so many of these, and left after as many more.
 const MOMENT: Duration = Duration::from_millis(200);
 const SILENCE: u32 = 15;
+/// Of a thousand watches so many are asked how far they are as they begin, and after so many of a thousand messages.
+const AT_ONCE: u64 = 200;
+const NOW_AND_THEN: u64 = 40;
 /// What is quiet for so long has arrived everywhere.
 const LAST_MOMENTS: u32 = 50;
 
@@ -128,6 +131,9 @@ impl Watcher {
             talk.await?
         };
         send(&requests, create(watch)).await?;
+        if self.dice.chance(AT_ONCE) {
+            send(&requests, how_far()).await?;
+        }
         self.hear(&requests, &mut replies, watch).await
     }
 
@@ -149,8 +155,7 @@ impl Watcher {
             let Ok(reply) = tokio::time::timeout(MOMENT, replies.message()).await else {
                 silent += 1;
                 if silent == SILENCE {
-                    use pb::watch_request::RequestUnion::ProgressRequest;
-                    send(requests, ProgressRequest(pb::WatchProgressRequest {})).await?;
+                    send(requests, how_far()).await?;
                 } else if silent > 2 * SILENCE {
                     return Ok(Ended::Broken);
                 }
@@ -163,6 +168,9 @@ impl Watcher {
             watch.responses.push(response);
             if over {
                 return Ok(Ended::Over);
+            }
+            if self.dice.chance(NOW_AND_THEN) {
+                send(requests, how_far()).await?;
             }
         }
     }
@@ -191,6 +199,10 @@ fn resumed(watch: &Watch) -> Option<Revision> {
     let behind = |revision: Revision| Revision(revision.0 + 1);
     let begun = if watch.start.0 > 0 { watch.start } else { behind(first.revision) };
     Some(told.map_or(begun, behind))
+}
+
+fn how_far() -> pb::watch_request::RequestUnion {
+    pb::watch_request::RequestUnion::ProgressRequest(pb::WatchProgressRequest {})
 }
 
 fn create(watch: &Watch) -> pb::watch_request::RequestUnion {

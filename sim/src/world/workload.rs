@@ -47,6 +47,11 @@ pub(crate) struct Office {
     pub(crate) habits: Habits,
 }
 
+/// Of a thousand calls so many begin to hold something.
+const HOLDS: u64 = 3;
+/// The ids of the leases that one client keeps to itself are above this.
+const PRIVATE: i64 = 1_000_000_000;
+
 /// How busy clients are, and with what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Habits {
@@ -114,10 +119,39 @@ impl Worker {
                 let replicas = self.office.replicas.lock();
                 *self.dice.pick(&replicas)
             };
+            if self.office.habits.leases && self.dice.chance(HOLDS) {
+                self.hold(replica).await;
+                continue;
+            }
             let op = self.draw();
             self.call(replica, op).await;
         }
         self.office.at_work.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Holds something on a lease that nobody else renews, and renews it in its last moment or too late.
+    async fn hold(&mut self, at: Site) {
+        let id = LeaseId(PRIVATE + self.office.number() as i64);
+        let ttl = self.dice.between(1, 3);
+        let granted = self.call(at, Op::Grant { id, ttl: ttl as i64 }).await;
+        let Some(Outcome::Done { reply: Reply::Grant { ttl, .. }, .. }) = granted else { return };
+        let lasts = Duration::from_secs(ttl.unsigned_abs());
+        let (key, value) = (format!("kh{}", self.site).into_bytes(), b"held".to_vec());
+        self.call(at, Op::Put(Put { key, value, lease: id, prev_kv: false })).await;
+        while !self.office.is_closed() {
+            let before = Duration::from_millis(self.dice.below(400));
+            let pause = (lasts + Duration::from_millis(100)).saturating_sub(before);
+            tokio::time::sleep(pause).await;
+            let replica = {
+                let replicas = self.office.replicas.lock();
+                *self.dice.pick(&replicas)
+            };
+            let renewed = self.call(replica, Op::KeepAlive { id }).await;
+            match renewed {
+                Some(Outcome::Done { reply: Reply::KeepAlive { ttl }, .. }) if ttl > 0 => {}
+                _ => return,
+            }
+        }
     }
 
     /// Carries out a call and records it.
@@ -158,7 +192,7 @@ impl Worker {
                     self.known.insert(kv.key.clone(), kv.mod_revision.0);
                 }
             }
-            Reply::Grant { id, .. } => {
+            Reply::Grant { id, .. } if !(PRIVATE..2 * PRIVATE).contains(&id.0) => {
                 let mut leases = self.office.leases.lock();
                 leases.push(*id);
                 if leases.len() > MOST_LEASES {

@@ -65,7 +65,12 @@ impl Writer {
             // There may be more.
             self.fetch();
         } else if replica.wanted > applied && self.offers.is_empty() {
-            self.fetch();
+            // Not at once: a journal that fails or lags may answer so without any delay.
+            let (mail, position) = (replica.shared.mail.clone(), replica.wanted);
+            tokio::spawn(async move {
+                tokio::time::sleep(ON_ITS_WAY).await;
+                drop(mail.send(Mail::Wanted(position)).await);
+            });
         }
     }
 
