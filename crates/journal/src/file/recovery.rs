@@ -49,7 +49,7 @@ pub(crate) struct Recovered {
 pub(crate) enum Trouble {
     /// What it holds is wrong.
     Damage(Damage),
-    /// The disk did not do what was asked.
+    /// The disk did not do what was asked, or a newer version wrote it.
     Disk(JournalError),
 }
 
@@ -349,13 +349,13 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> JournalError {
 }
 
 /// What a newer version wrote is not damaged, and nothing is to be brought back.
-fn unread(path: &Path, why: &Unread) -> JournalError {
+fn unread(path: &Path, why: &Unread) -> Trouble {
     match why {
         Unread::Damaged(what) => damaged(path, 0, what).into(),
-        Unread::Newer { found, understood } => JournalError::Occupied(format!(
+        Unread::Newer { found, understood } => Trouble::Disk(JournalError::Occupied(format!(
             "{} was written by a newer version (its format is {found}, ours {understood}). Nothing was \
              changed. Start the version that wrote it, or a later one",
             path.display()
-        )),
+        ))),
     }
 }
