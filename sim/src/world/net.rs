@@ -329,13 +329,17 @@ impl State {
 
     /// The next who called.
     pub(crate) fn accept(&mut self, site: Site, port: u16, waker: &Waker) -> Option<(End, Site)> {
-        let listener = self.machine(site).listeners.get_mut(&port)?;
-        let Some(conn) = listener.waiting.pop_front() else {
-            listener.waker = Some(waker.clone());
-            return None;
-        };
-        let from = self.conns.get(&conn).map(|found| found.ends[0].site)?;
-        Some(((conn, 1), from))
+        loop {
+            let listener = self.machine(site).listeners.get_mut(&port)?;
+            let Some(conn) = listener.waiting.pop_front() else {
+                listener.waker = Some(waker.clone());
+                return None;
+            };
+            // Who called may have given up, and nobody may have held this end since a crash.
+            if let Some(found) = self.conns.get(&conn) {
+                return Some(((conn, 1), found.ends[0].site));
+            }
+        }
     }
 
     /// Calls a port of a site; true comes back once it is accepted.
