@@ -2,21 +2,27 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
+use journal::Journal;
 use parking_lot::Mutex;
 use state::{
-    AlarmAction, AlarmType, Auth, Command, Epoch, LeaseId, Level, Outcome, Revision, State, View,
+    AlarmAction, AlarmType, Auth, Command, Epoch, LeaseId, Level, MemberId, Outcome, Revision,
+    State, View,
 };
 use tokio::sync::{oneshot, watch};
 
 use crate::archive::Archivist;
+use crate::clock::Clock;
 use crate::course::{Course, Followed};
 use crate::fault::{Fault, OpenError};
 use crate::inbox::Inbox;
 use crate::lease::{LeaseClock, Renewal};
 use crate::options::Parts;
-use crate::replicas::{Answer, Ask, Replica, SharedReplicas, admit, has_another_writer, join};
+use crate::replicas::{
+    Answer, Ask, Replica, Replicas, SharedReplicas, admit, has_another_writer, join,
+};
 use crate::shared::Shared;
 use crate::vitals::Status;
 use crate::watch::{Hub, Stream};
@@ -52,6 +58,26 @@ pub struct LeaseStatus {
     pub keys: Vec<Bytes>,
 }
 
+/// As in etcd, every lease has its full time again after a start.
+fn full_time(state: &State, now: Duration) -> LeaseClock {
+    let leases = LeaseClock::default();
+    for (id, ttl) in state.leases() {
+        leases.start(id, ttl, now);
+    }
+    leases
+}
+
+fn one_of_many(
+    settings: Replicas,
+    member: MemberId,
+    journal: &Arc<dyn Journal>,
+    state: &State,
+    clock: &dyn Clock,
+) -> (Replica, Arc<SharedReplicas>) {
+    let (shared, mail) = SharedReplicas::new(Arc::clone(journal), state.position());
+    (Replica::new(settings, member, Arc::clone(&shared), mail, clock.monotonic()), shared)
+}
+
 impl Engine {
     /// Recovers the machine from its newest checkpoint and the journal behind it, and becomes the writer; with
     /// replicas, becomes a member and follows the writer, if there is one.
@@ -74,28 +100,25 @@ impl Engine {
         if replicas.is_none() || !has_another_writer(&state, member) {
             recover::claim(&mut state, &journal, &*clock, (member, own)).await?;
         }
-        let (replica, shared_replicas) = replicas
-            .map(|settings| {
-                let (shared, mail) = SharedReplicas::new(Arc::clone(&journal), state.position());
-                let now = clock.monotonic();
-                (Replica::new(settings, member, Arc::clone(&shared), mail, now), shared)
-            })
-            .unzip();
+        let (replica, shared_replicas) =
+            replicas.map(|of| one_of_many(of, member, &journal, &state, &*clock)).unzip();
         let habit = options.auto_compaction;
         let (published, _) = watch::channel(Arc::new(state.view()));
         let (auth, _) = watch::channel(Arc::clone(state.auth()));
         let (hub, watches) = Hub::new(published.subscribe(), options.watch.clone());
-        let leases = LeaseClock::default();
-        for (id, ttl) in state.leases() {
-            leases.start(id, ttl, clock.monotonic());
-        }
-        let mut status = Status { member, quota: options.quota, ..Status::default() };
-        status.durable = state.position();
-        status.recovery = clock.monotonic().saturating_sub(began);
-        status.checkpoint = found.checkpoint.position;
-        status.checkpoint_at = found.checkpoint.at;
-        status.checkpoint_bytes = found.checkpoint.bytes;
-        status.leases = leases.len();
+        let leases = full_time(&state, clock.monotonic());
+        let checkpoint = found.checkpoint;
+        let mut status = Status {
+            member,
+            quota: options.quota,
+            durable: state.position(),
+            recovery: clock.monotonic().saturating_sub(began),
+            checkpoint: checkpoint.position,
+            checkpoint_at: checkpoint.at,
+            checkpoint_bytes: checkpoint.bytes,
+            leases: leases.len(),
+            ..Status::default()
+        };
         status.observe(&state, false);
         let archivist = Archivist::new(
             checkpoints,
@@ -103,7 +126,7 @@ impl Engine {
             objects,
             Arc::clone(&errands),
             options.checkpoint_after,
-            found.checkpoint,
+            checkpoint,
             found.tail_bytes,
         );
         let inbox = Inbox::new(options.max_waiting, options.max_waiting_bytes);
