@@ -20,6 +20,9 @@ mod timeline;
 mod watches;
 mod writes;
 
+#[cfg(test)]
+mod tests;
+
 pub use finding::{Finding, invariant};
 
 use compaction::Compactions;
