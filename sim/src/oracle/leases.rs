@@ -1,5 +1,5 @@
-//! Leases: none ends before its time is up, counted from the begin of the last acknowledged grant or
-//! keep-alive; its keys go together, at one revision; nothing is attached to one that is gone.
+//! Leases: none ends before its time is up, counted from the begin of the last acknowledged grant
+//! or keep-alive; its keys go together, at one revision; nothing is attached to one that is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,8 @@ impl Life {
         known && !self.granted.is_empty() && !self.granted.contains(&granted)
     }
 
-    /// Whether a renewal may be one of a later lease of the same id, granted when `revision` had ended this.
+    /// Whether a renewal may be one of a later lease of the same id, granted when `revision` had
+    /// ended this.
     fn may_follow(&self, renewal: &Renewal, revision: Revision, history: &History) -> bool {
         self.grants.iter().any(|(place, header)| {
             header.is_none_or(|header| header >= revision)
@@ -221,7 +222,8 @@ fn misreply(
     }
 }
 
-/// What a lease says it has left is at least what its last renewal leaves it, less the second cut off.
+/// What a lease says it has left is at least what its last renewal leaves it, less the second cut
+/// off.
 fn remaining(
     case: &Case<'_>,
     leases: &Leases,

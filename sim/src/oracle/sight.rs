@@ -1,5 +1,5 @@
-//! When revisions came to be, as far as clients could see: each was there by the time somebody saw it, and not
-//! before whoever made it, or read without it, had begun.
+//! When revisions came to be, as far as clients could see: each was there by the time somebody saw
+//! it, and not before whoever made it, or read without it, had begun.
 
 use super::Case;
 use super::effect;
@@ -92,7 +92,8 @@ impl Sight {
         }
     }
 
-    /// Finds a call that does not see (or, if it changed something, does not come behind) what was seen before.
+    /// Finds a call that does not see (or, if it changed something, does not come behind) what was
+    /// seen before.
     pub(super) fn judge_order(
         &self,
         call: &Call,

@@ -82,7 +82,8 @@ fn the_oracle_and_an_exact_search_agree() {
     let (mut right, mut wrong) = (0, 0);
     for seed in 0..6000 {
         let (mut history, mut truth) = draw(seed, SMALL);
-        // Values must stay unique, and only what has values can be told apart: so calls are altered, not copied.
+        // Values must stay unique, and only what has values can be told apart: so calls are
+        // altered, not copied.
         let mut random = StdRng::seed_from_u64(seed);
         for _ in 0..seed % 3 {
             alter(&mut history, &mut truth, &mut random);

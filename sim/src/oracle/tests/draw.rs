@@ -1,5 +1,5 @@
-//! Draws right histories: clients whose calls overlap, some never hearing the end of them, watches that lag,
-//! leases that run out, compactions.
+//! Draws right histories: clients whose calls overlap, some never hearing the end of them, watches
+//! that lag, leases that run out, compactions.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

@@ -1,13 +1,13 @@
-//! An exact search for an order that explains a small history: Wing and Gong's, with what was visited
-//! remembered. It knows nothing of how the oracle goes about it.
+//! An exact search for an order that explains a small history: Wing and Gong's, with what was
+//! visited remembered. It knows nothing of how the oracle goes about it.
 
 use std::collections::BTreeSet;
 
 use super::store::Store;
 use crate::oracle::history::{Call, Event, History, Truth};
 
-/// Whether there is an order of the calls, in keeping with real time, in which a store gives every reply
-/// that was given and ends up with the truth.
+/// Whether there is an order of the calls, in keeping with real time, in which a store gives every
+/// reply that was given and ends up with the truth.
 pub(super) fn explainable(history: &History, truth: &Truth) -> bool {
     assert!(history.calls.len() <= 64, "too many calls to search");
     let [log] = truth.logs.as_slice() else { panic!("one log") };

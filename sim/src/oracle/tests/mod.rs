@@ -1,4 +1,5 @@
-//! The oracle on trial: right histories are accepted, wrong ones are not, and an exact search agrees.
+//! The oracle on trial: right histories are accepted, wrong ones are not, and an exact search
+//! agrees.
 
 mod agreement;
 mod draw;

@@ -1,5 +1,5 @@
-//! One field of a right history altered at random: what contradicts a guarantee must be found, and what a
-//! client merely does not know must not be.
+//! One field of a right history altered at random: what contradicts a guarantee must be found, and
+//! what a client merely does not know must not be.
 
 use rand::rngs::StdRng;
 use rand::seq::{IndexedMutRandom, IndexedRandom};

@@ -106,7 +106,8 @@ fn calls(script: &mut Script) {
     script.record(put("h", "10", 0), None);
 }
 
-/// A watch that sees everything, one response a revision, a notice at the end; one that was compacted away.
+/// A watch that sees everything, one response a revision, a notice at the end; one that was
+/// compacted away.
 fn watches(script: &mut Script) {
     let mut all =
         Watch { range: keys("a", "z"), start: Revision(2), prev_kv: true, ..Watch::default() };

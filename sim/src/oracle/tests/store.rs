@@ -1,4 +1,5 @@
-//! A tiny store to check the oracle with: every state kept whole, nothing shared with the oracle's own reckoning.
+//! A tiny store to check the oracle with: every state kept whole, nothing shared with the oracle's
+//! own reckoning.
 
 use std::collections::BTreeMap;
 
