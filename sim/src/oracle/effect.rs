@@ -53,7 +53,20 @@ pub(super) fn is_serializable(op: &Op) -> bool {
     }
 }
 
-/// Whether the answer to a request tells that nothing newer than its revision was there when it began.
+/// Whether a request may delete this key; of a revocation that is not known here.
+pub(super) fn may_delete(op: &Op, key: &[u8]) -> bool {
+    match op {
+        Op::Delete { range, .. } => range.contains(key),
+        Op::Revoke { .. } => true,
+        Op::Txn { success, failure, .. } => {
+            success.iter().chain(failure).any(|op| may_delete(op, key))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the answer to a request tells that nothing newer than its revision was there when it
+/// began.
 pub(super) fn reads_the_newest(op: &Op) -> bool {
     match op {
         Op::Put(_) | Op::Delete { .. } => true,

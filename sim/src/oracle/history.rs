@@ -1,7 +1,8 @@
-//! What a simulation records for the oracle: calls, watches, samples of the members, and at the end the truth.
+//! What a simulation records for the oracle: calls, watches, samples of the members, and at the end
+//! the truth.
 //!
-//! Plain data. Times are nanoseconds of one simulated clock that everybody shares; they say when a client began
-//! to wait and when it stopped, nothing else is known of the order of things.
+//! Plain data. Times are nanoseconds of one simulated clock that everybody shares; they say when a
+//! client began to wait and when it stopped, nothing else is known of the order of things.
 
 /// Nanoseconds since the simulation began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,11 +35,11 @@ pub struct History {
 /// How far a lease may stray from its time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// How much too early an end may be, and how long a lease that ended may still be renewed: what the
-    /// clocks of this run are wrong by. In nanoseconds.
+    /// How much too early an end may be, and how long a lease that ended may still be renewed: what
+    /// the clocks of this run are wrong by. In nanoseconds.
     pub early: u64,
-    /// How long after its time a lease must be gone: the clock's round, changes of writer, pauses. `None`
-    /// does not ask.
+    /// How long after its time a lease must be gone: the clock's round, changes of writer, pauses.
+    /// `None` does not ask.
     pub late: Option<u64>,
 }
 
@@ -57,8 +58,8 @@ pub struct Call {
     pub endpoint: u32,
     /// What was asked.
     pub op: Op,
-    /// `None` is unknown (time-out, lost connection, `Unavailable`): it took effect once, later than its
-    /// begin, or never.
+    /// `None` is unknown (time-out, lost connection, `Unavailable`): it took effect once, later
+    /// than its begin, or never.
     pub outcome: Option<Outcome>,
 }
 
@@ -343,10 +344,11 @@ pub struct Watch {
     pub fragment: bool,
     /// The watch that this one goes on with.
     pub resumes: Option<u64>,
-    /// What came, in order. Answers to a progress request (`watch_id` -1) stand in every watch of the stream.
+    /// What came, in order. Answers to a progress request (`watch_id` -1) stand in every watch of
+    /// the stream.
     pub responses: Vec<WatchResponse>,
-    /// Everything up to here must have come before the run ended: set on watches that were left open until
-    /// the cluster was quiet.
+    /// Everything up to here must have come before the run ended: set on watches that were left
+    /// open until the cluster was quiet.
     pub settled: Option<Revision>,
 }
 
@@ -402,8 +404,8 @@ pub struct DigestAt {
 pub struct Truth {
     /// When the last of it was read.
     pub read_at: Time,
-    /// What was read of it, from each member, in as many pieces as compactions made of it. Where pieces
-    /// overlap they must agree; together they must reach from revision 2 to the newest.
+    /// What was read of it, from each member, in as many pieces as compactions made of it. Where
+    /// pieces overlap they must agree; together they must reach from revision 2 to the newest.
     pub logs: Vec<Log>,
     /// `HashKV` of every member, asked for at one revision.
     pub hashes: Vec<HashAt>,

@@ -1,7 +1,7 @@
-//! Leases: none ends before its time is up, counted from the begin of the last acknowledged grant or
-//! keep-alive; its keys go together, at one revision; nothing is attached to one that is gone.
+//! Leases: none ends before its time is up, counted from the begin of the last acknowledged grant
+//! or keep-alive; its keys go together, at one revision; nothing is attached to one that is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Case;
 use super::effect;
@@ -29,8 +29,25 @@ struct Life {
     last_asked: Option<Time>,
     /// Calls that revoked it or may have.
     revokes: Vec<usize>,
-    /// What it was granted, in seconds.
-    ttl: i64,
+    /// What it was granted, in seconds, each time.
+    granted: BTreeSet<i64>,
+}
+
+impl Life {
+    /// Whether `granted` cannot be what it was granted.
+    fn disowns(&self, granted: i64) -> bool {
+        let known = self.grants.iter().all(|(_, header)| header.is_some());
+        known && !self.granted.is_empty() && !self.granted.contains(&granted)
+    }
+
+    /// Whether a renewal may be one of a later lease of the same id, granted when `revision` had
+    /// ended this.
+    fn may_follow(&self, renewal: &Renewal, revision: Revision, history: &History) -> bool {
+        self.grants.iter().any(|(place, header)| {
+            header.is_none_or(|header| header >= revision)
+                && history.calls[*place].begin <= renewal.end
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +110,7 @@ impl Leases {
         };
         if matches!(call.op, Op::Grant { .. }) {
             life.grants.push((place, header));
-            life.ttl = life.ttl.max(ttl.unwrap_or(0));
+            life.granted.extend(ttl);
         }
         let end = call.end.unwrap_or(Time(u64::MAX));
         life.last_asked = life.last_asked.max(Some(end));
@@ -113,7 +130,10 @@ impl Leases {
         let seen = case.sight.at_the_latest(revision).unwrap_or(case.truth.read_at);
         let life = self.lives.get(&lease)?;
         let bound = seen.0.saturating_add(case.history.limits.early);
-        let renewal = life.renewals.iter().find(|renewal| bound < renewal.until())?;
+        let early = |renewal: &&Renewal| {
+            bound < renewal.until() && !life.may_follow(renewal, revision, case.history)
+        };
+        let renewal = life.renewals.iter().find(early)?;
         let call = &case.history.calls[renewal.call];
         let until = Time(renewal.until());
         Some(format!("it was seen at {seen}, but was to live until {until} by {call}"))
@@ -185,8 +205,8 @@ fn misreply(
             leases.surely_alive(case, *id, call)
         }
         (Op::KeepAlive { id }, Reply::KeepAlive { ttl }) => {
-            let granted = leases.lives.get(id).map_or(0, |life| life.ttl);
-            (granted != 0 && granted != *ttl).then(|| format!("it was granted for {granted}s"))
+            let life = leases.lives.get(id)?;
+            life.disowns(*ttl).then(|| format!("it was granted for {:?}s", life.granted))
         }
         (Op::TimeToLive { id }, Reply::TimeToLive { ttl, granted: 0 }) if *ttl < 0 => {
             leases.surely_alive(case, *id, call)
@@ -202,7 +222,8 @@ fn misreply(
     }
 }
 
-/// What a lease says it has left is at least what its last renewal leaves it, less the second cut off.
+/// What a lease says it has left is at least what its last renewal leaves it, less the second cut
+/// off.
 fn remaining(
     case: &Case<'_>,
     leases: &Leases,
@@ -211,8 +232,11 @@ fn remaining(
     (ttl, granted): (i64, i64),
 ) -> Option<String> {
     let life = leases.lives.get(&id)?;
-    if life.ttl != 0 && granted != life.ttl {
-        return Some(format!("it was granted for {}s", life.ttl));
+    if life.disowns(granted) {
+        return Some(format!("it was granted for {:?}s", life.granted));
+    }
+    if life.revokes.iter().any(|place| Some(case.history.calls[*place].begin) <= call.end) {
+        return None;
     }
     let left = u64::try_from(ttl).unwrap_or(0).saturating_add(1).saturating_mul(1_000_000_000);
     let until = call.end?.0.saturating_add(left).saturating_add(case.history.limits.early);
@@ -274,7 +298,7 @@ fn judge_renewals(case: &Case<'_>, leases: &Leases, ends: &[End], findings: &mut
         let Some(life) = leases.lives.get(&end.lease) else { continue };
         let again = |after: Time| {
             life.grants.iter().any(|(place, _)| {
-                case.history.calls[*place].end.is_none_or(|granted| granted > after)
+                case.history.calls[*place].end.is_none_or(|granted| granted >= after)
             })
         };
         for renewal in &life.renewals {
@@ -292,7 +316,8 @@ fn judge_late(case: &Case<'_>, leases: &Leases, ends: &[End], findings: &mut Fin
     let Some(late) = case.history.limits.late else { return };
     let due = |lease: LeaseId| {
         let life = leases.lives.get(&lease)?;
-        let ttl = u64::try_from(life.ttl).unwrap_or(0).saturating_mul(1_000_000_000);
+        let ttl = life.granted.last().map_or(0, |seconds| u64::try_from(*seconds).unwrap_or(0));
+        let ttl = ttl.saturating_mul(1_000_000_000);
         Some(life.last_asked?.0.saturating_add(ttl).saturating_add(late))
     };
     for end in ends.iter().filter(|end| end.expired) {

@@ -1,17 +1,17 @@
-//! Gives each revision that has no acknowledged author one of the calls of unknown outcome, none to two.
+//! Gives each revision that has no acknowledged author one of the calls of unknown outcome, none to
+//! two.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 /// For each place the candidate it gets, so that as many places as can be have one.
 pub(super) fn assign(candidates: &[Vec<usize>]) -> Vec<Option<usize>> {
-    let size = candidates.iter().flatten().max().map_or(0, |greatest| greatest + 1);
-    let mut holder: Vec<Option<usize>> = vec![None; size];
+    let mut holder = BTreeMap::new();
     for place in 0..candidates.len() {
-        augment(place, candidates, &mut holder, &mut vec![false; size]);
+        augment(place, candidates, &mut holder, &mut BTreeSet::new());
     }
     let mut given = vec![None; candidates.len()];
-    for (candidate, place) in holder.iter().enumerate() {
-        if let Some(place) = place {
-            given[*place] = Some(candidate);
-        }
+    for (candidate, place) in holder {
+        given[place] = Some(candidate);
     }
     given
 }
@@ -20,19 +20,19 @@ pub(super) fn assign(candidates: &[Vec<usize>]) -> Vec<Option<usize>> {
 fn augment(
     place: usize,
     candidates: &[Vec<usize>],
-    holder: &mut [Option<usize>],
-    tried: &mut [bool],
+    holder: &mut BTreeMap<usize, usize>,
+    tried: &mut BTreeSet<usize>,
 ) -> bool {
     for candidate in &candidates[place] {
-        if std::mem::replace(&mut tried[*candidate], true) {
+        if !tried.insert(*candidate) {
             continue;
         }
-        let free = match holder[*candidate] {
+        let free = match holder.get(candidate) {
             None => true,
-            Some(other) => augment(other, candidates, holder, tried),
+            Some(other) => augment(*other, candidates, holder, tried),
         };
         if free {
-            holder[*candidate] = Some(place);
+            holder.insert(*candidate, place);
             return true;
         }
     }

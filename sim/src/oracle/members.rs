@@ -1,4 +1,5 @@
-//! Members: what they applied is durable and in the journal, and where they are at the same place they hold the same.
+//! Members: what they applied is durable and in the journal, and where they are at the same place
+//! they hold the same.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,11 @@
-//! Judges what a simulation recorded: linearizability by revisions, the guarantees of watches and leases,
-//! compaction, the agreement of members. Pure: a history goes in, findings come out.
+//! Judges what a simulation recorded: linearizability by revisions, the guarantees of watches and
+//! leases, compaction, the agreement of members. Pure: a history goes in, findings come out.
 //!
-//! etcd numbers its states, and every reply names one. So the order in which things took effect need not be
-//! searched for: each write claims a revision, each read names the state it saw, and what is left to check is that
-//! the claims are true, distinct, and in keeping with real time. `tests/exact.rs` searches all the same, on
-//! small histories, to show that both come to one verdict.
+//! etcd numbers its states, and every reply names one. So the order in which things took effect
+//! need not be searched for: each write claims a revision, each read names the state it saw, and
+//! what is left to check is that the claims are true, distinct, and in keeping with real time.
+//! `tests/exact.rs` searches all the same, on small histories, to show that both come to one
+//! verdict.
 
 mod compaction;
 mod effect;
@@ -19,6 +20,9 @@ mod sight;
 mod timeline;
 mod watches;
 mod writes;
+
+#[cfg(test)]
+mod tests;
 
 pub use finding::{Finding, invariant};
 

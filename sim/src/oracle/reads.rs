@@ -1,12 +1,13 @@
-//! Reads: each shows exactly the state at the revision it names, and a linearizable one names no less than
-//! what anybody had seen before it began.
+//! Reads: each shows exactly the state at the revision it names, and a linearizable one names no
+//! less than what anybody had seen before it began.
 
 use super::Case;
 use super::effect;
 use super::finding::{Findings, invariant};
 use super::history::{Call, Op, Outcome, Range, Refusal, Reply, Revision};
 
-/// Judges ranges, and transactions that only read; of those that write, the refusals of their ranges.
+/// Judges ranges, and transactions that only read; of those that write, the refusals of their
+/// ranges.
 pub(super) fn judge(case: &Case<'_>, findings: &mut Findings) {
     for call in &case.history.calls {
         if !matches!(call.op, Op::Range(_) | Op::Txn { .. }) {

@@ -1,10 +1,10 @@
-//! When revisions came to be, as far as clients could see: each was there by the time somebody saw it, and not
-//! before whoever made it, or read without it, had begun.
+//! When revisions came to be, as far as clients could see: each was there by the time somebody saw
+//! it, and not before whoever made it, or read without it, had begun.
 
 use super::Case;
 use super::effect;
 use super::finding::{Findings, invariant};
-use super::history::{Call, History, Outcome, Revision, Time};
+use super::history::{Call, History, Op, Outcome, Revision, Time};
 
 /// Bounds on the time of each revision.
 #[derive(Debug, Default)]
@@ -74,6 +74,14 @@ impl Sight {
     /// Finds revisions that were shown and are not in the truth.
     pub(super) fn judge(&self, case: &Case<'_>, findings: &mut Findings) {
         let end = case.timeline.newest();
+        for call in &case.history.calls {
+            if let Some(Outcome::Done { revision, .. }) = &call.outcome
+                && revision.0 < 1
+                && !matches!(call.op, Op::Other(_))
+            {
+                findings.add(invariant::EXACT, format!("{call}; no store has this revision"));
+            }
+        }
         for (time, revision, witness) in sightings(case.history) {
             if revision > end {
                 let who = witness.name(case.history);
@@ -84,7 +92,8 @@ impl Sight {
         }
     }
 
-    /// Finds a call that does not see (or, if it changed something, does not come behind) what was seen before.
+    /// Finds a call that does not see (or, if it changed something, does not come behind) what was
+    /// seen before.
     pub(super) fn judge_order(
         &self,
         call: &Call,

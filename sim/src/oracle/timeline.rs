@@ -36,7 +36,8 @@ impl KeyRange {
 }
 
 impl Timeline {
-    /// Merges what members told; where they differ, contradict themselves or leave something out is found.
+    /// Merges what members told; where they differ, contradict themselves or leave something out is
+    /// found.
     pub(super) fn build(truth: &Truth, findings: &mut Findings) -> Self {
         let mut revisions = Revisions::new();
         for log in &truth.logs {

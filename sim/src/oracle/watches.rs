@@ -1,5 +1,5 @@
-//! Watches: exactly the events of the range from the start on, in order, each once, a revision never split;
-//! notices say no more than was delivered; only what is compacted is given up.
+//! Watches: exactly the events of the range from the start on, in order, each once, a revision
+//! never split; notices say no more than was delivered; only what is compacted is given up.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! Writes: every revision has one author, every author the revision it was told, and what its author asked for
-//! is what the revision holds. What clients do not know the outcome of takes one revision or none.
+//! Writes: every revision has one author, every author the revision it was told, and what its
+//! author asked for is what the revision holds. What clients do not know the outcome of takes one
+//! revision or none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -188,9 +189,13 @@ impl<'a> Suspects<'a> {
         let events = case.timeline.events(revision);
         let puts = events.iter().any(|event| event.kind == EventKind::Put);
         let possible = if puts { self.named(events) } else { &self.deleters };
+        let key = events.first().map_or(&[][..], |event| &event.kv.key);
         let may = |place: &&usize| {
             let call = &case.history.calls[**place];
-            call.outcome.is_none() && in_time(case, call, revision) && fits(case, call, revision)
+            call.outcome.is_none()
+                && (puts || effect::may_delete(&call.op, key))
+                && in_time(case, call, revision)
+                && fits(case, call, revision)
         };
         possible.iter().filter(may).copied().collect()
     }
