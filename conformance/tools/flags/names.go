@@ -22,7 +22,7 @@ var ofTheCommand = map[string]string{
 }
 
 // Flags that are ours alone.
-var ofMeridian = map[string]bool{"journal": true, "hold-level": true}
+var ofMeridian = map[string]bool{"journal": true, "archive": true, "hold-level": true}
 
 // Flags that 3.7.1 still shows and no longer has.
 var shownAndGone = []string{"discovery", "discovery-proxy"}
