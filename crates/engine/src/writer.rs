@@ -189,7 +189,7 @@ impl Writer {
             }
             Role::Claiming => {}
             Role::Writer => match self.handing_claim().or_else(|| self.level_raise()) {
-                Some(command) if idle => self.offer_alone(command),
+                Some(command) if self.is_at_the_tail() => self.offer_alone(command),
                 Some(_) => {}
                 None if self.offer_ends() => {}
                 None => self.fill_pipeline(self.shared.options.max_in_flight),
@@ -201,6 +201,12 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Whether nothing of ours is on its way, and all that has won is applied: what is judged by the state now
+    /// is judged by what it will be at the next slot, if nobody else takes that.
+    pub(crate) fn is_at_the_tail(&self) -> bool {
+        self.offers.is_empty() && self.next_slot == Slot(self.state.position().0).next()
     }
 
     fn fill_pipeline(&mut self, most: usize) {

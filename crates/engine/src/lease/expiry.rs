@@ -2,7 +2,6 @@
 //! before it is applied. A guest's renewal is acknowledged once it has a slot; whichever slot it wins, it is
 //! either known here before the end is judged, or takes the very slot that the end was offered to.
 
-use journal::Slot;
 use state::{Command, Entry};
 
 use crate::backlog::Batch;
@@ -15,7 +14,7 @@ impl Writer {
         if !std::mem::take(&mut self.ends_due) {
             return false;
         }
-        if !self.offers.is_empty() || self.next_slot != Slot(self.state.position().0).next() {
+        if !self.is_at_the_tail() {
             self.ends_due = true;
             return true;
         }

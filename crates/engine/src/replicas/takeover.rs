@@ -183,16 +183,22 @@ impl Writer {
     /// The claim that makes another the writer, once nothing of ours is on its way.
     pub(crate) fn handing_claim(&self) -> Option<Command> {
         let to = self.replica.as_ref()?.handing.as_ref()?.to;
+        // One that was taken out meanwhile could not claim, however often that was offered.
+        if !may_write(self.state.cluster(), to) {
+            return None;
+        }
         Some(Command::Claim { epoch: Epoch(self.state.epoch().0 + 1), member: to })
     }
 }
 
 /// Who may write instead of us: the one named, or any, of those that follow.
 fn successor(replica: &Replica, cluster: &Cluster, to: Option<MemberId>) -> Option<MemberId> {
-    let members = cluster.members();
-    let fit = |id: &MemberId| members.get(id).is_some_and(|member| !member.learner);
-    let mut present = replica.followers.keys().copied().filter(fit);
+    let mut present = replica.followers.keys().copied().filter(|id| may_write(cluster, *id));
     present.find(|id| to.is_none_or(|to| *id == to))
+}
+
+fn may_write(cluster: &Cluster, id: MemberId) -> bool {
+    cluster.members().get(&id).is_some_and(|member| !member.learner)
 }
 
 fn removes(command: &Command, who: MemberId) -> bool {

@@ -10,15 +10,18 @@ use engine::replicas::{Role, held_back};
 use engine::{Engine, Fault};
 use journal::{JournalError, MemoryJournal, Slot};
 use parking_lot::Mutex;
-use state::{ClusterVersion, Command, Level, MemberId, Reply};
+use state::{ClusterVersion, Command, Entry, Level, MemberId, Position, Reply, State};
 use tokio::task::JoinHandle;
 
 use super::cluster::{Cluster, Replica, agree};
+use super::distant::Distant;
 use super::lying::Lying;
 use crate::support::{Node, get, put};
 
 const OLD: Level = Level(1);
 const NEW: Level = Level(2);
+/// Milliseconds, within which a member comes and the level rises.
+const OFFSETS: u64 = 80;
 
 fn memory() -> Cluster {
     Cluster::new(Arc::new(MemoryJournal::default()))
@@ -270,4 +273,41 @@ async fn an_entry_that_is_not_known_stops_a_replica_and_the_others_go_on() {
     let third = cluster.start(3).await;
     agree(&[&first, &second, &third]).await;
     assert!(get(&third.engine, "after").is_none());
+}
+
+/// A member that was added and has not started may turn out to be of any level: a raise that stood behind its
+/// addition would be refused, and stop it all the same.
+#[tokio::test(start_paused = true)]
+async fn a_raise_waits_until_all_before_it_is_applied() {
+    let mut raised = 0;
+    for offset in 0..OFFSETS {
+        let cluster = Cluster::new(Arc::new(Distant::default()));
+        let (first, second) = (cluster.start(1).await, cluster.start(2).await);
+        cluster.start_at(3, OLD).await.stop().await;
+        let peer_urls = vec!["http://late:2380".to_owned()];
+        let add = Command::MemberAdd { member: MemberId(9), peer_urls, learner: false };
+        let added = async {
+            tokio::time::sleep(Duration::from_millis(offset)).await;
+            first.engine.commit(add).await.unwrap().result.unwrap();
+        };
+        let (third, ()) = tokio::join!(cluster.start_at(3, NEW), added);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        agree(&[&first, &second, &third]).await;
+        let mut state = State::default();
+        let tail = cluster.journal.tail().await.unwrap();
+        while state.position().0 + 1 < tail.0 {
+            let from = Slot(state.position().0 + 1);
+            for record in cluster.journal.read(from, 1 << 20).await.unwrap() {
+                let entry = Entry::decode(&record.body).unwrap();
+                let outcomes = state.apply(Position(record.slot.0), &entry);
+                for (command, outcome) in entry.commands.iter().zip(outcomes) {
+                    if matches!(command, Command::LevelRaise { .. }) {
+                        assert!(outcome.result.is_ok(), "{offset} ms: {outcome:?}");
+                        raised += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!((1..OFFSETS).contains(&raised), "{raised}: before and after it");
 }

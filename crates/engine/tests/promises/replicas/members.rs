@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use engine::Ending;
 use engine::replicas::Role;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use journal::{
-    Append, Body, Journal, JournalError, MemoryJournal, Nonce, Objects, Record, Slot, Successor,
-};
+use journal::{MemoryJournal, Objects};
 use state::{Command, Epoch, Level, MemberId, Refusal};
 use tokio::time::{Instant, timeout};
 
 use super::cluster::{Cluster, agree};
+use super::distant::Distant;
 use super::sleeper::Sleeper;
 use crate::support::put;
 
@@ -155,46 +152,9 @@ async fn who_slept_until_the_journal_was_trimmed_begins_anew_from_a_checkpoint()
     assert_eq!(third.engine.status().ending, None);
 }
 
-/// A journal that takes its time, as those over a network do: the writer is always one round trip ahead.
-struct Distant(MemoryJournal);
-
-impl Journal for Distant {
-    fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append> {
-        async move {
-            tokio::time::sleep(Duration::from_millis(3)).await;
-            self.0.append(slot, nonce, body).await
-        }
-        .boxed()
-    }
-
-    fn read(&self, from: Slot, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
-        async move {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            self.0.read(from, limit).await
-        }
-        .boxed()
-    }
-
-    fn tail(&self) -> BoxFuture<'_, Result<Slot, JournalError>> {
-        self.0.tail()
-    }
-
-    fn trim(&self, before: Slot) -> BoxFuture<'_, Result<(), JournalError>> {
-        self.0.trim(before)
-    }
-
-    fn seal(&self, successor: Successor) -> BoxFuture<'_, Result<Slot, JournalError>> {
-        self.0.seal(successor)
-    }
-
-    fn successor(&self) -> BoxFuture<'_, Result<Option<Successor>, JournalError>> {
-        self.0.successor()
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_member_joins_and_changes_while_the_writer_leaves_no_slot_free() {
-    let mut cluster = Cluster::new(Arc::new(Distant(MemoryJournal::default())));
+    let mut cluster = Cluster::new(Arc::new(Distant::default()));
     cluster.options.level = Level::FIRST;
     let [first, second, third] = cluster.three().await;
     let client = |n: u64, engine: engine::Engine| async move {

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod digests;
+mod distant;
 mod leases;
 mod levels;
 mod lying;

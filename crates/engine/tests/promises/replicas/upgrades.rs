@@ -5,52 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::replicas::Role;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use journal::{Append, Body, Journal, JournalError, MemoryJournal, Nonce, Record, Slot, Successor};
 use state::Level;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::cluster::{Cluster, Replica, agree};
+use super::distant::Distant;
 use crate::support::put;
 
-/// What each call of the journal takes.
-const TRIP: Duration = Duration::from_millis(3);
 /// A client waits for a batch under way and its own; the level's own entry stands between them once. The rest is
 /// the way to the writer and the client's own pause.
 const ALONE: Duration = Duration::from_millis(15);
 /// The goal of a hand-over.
 const HANDED_OVER: Duration = Duration::from_millis(50);
-
-/// A journal that is as far away as a database.
-struct Distant(MemoryJournal);
-
-impl Journal for Distant {
-    fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append> {
-        sleep(TRIP).then(move |()| self.0.append(slot, nonce, body)).boxed()
-    }
-
-    fn read(&self, from: Slot, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
-        sleep(TRIP).then(move |()| self.0.read(from, limit)).boxed()
-    }
-
-    fn tail(&self) -> BoxFuture<'_, Result<Slot, JournalError>> {
-        sleep(TRIP).then(move |()| self.0.tail()).boxed()
-    }
-
-    fn trim(&self, before: Slot) -> BoxFuture<'_, Result<(), JournalError>> {
-        self.0.trim(before)
-    }
-
-    fn seal(&self, successor: Successor) -> BoxFuture<'_, Result<Slot, JournalError>> {
-        self.0.seal(successor)
-    }
-
-    fn successor(&self) -> BoxFuture<'_, Result<Option<Successor>, JournalError>> {
-        self.0.successor()
-    }
-}
 
 /// A client that writes as often as it is answered; its longest pause until it is asked.
 struct Client(JoinHandle<Duration>, tokio::sync::oneshot::Sender<()>);
@@ -84,7 +51,7 @@ async fn longest(clients: [Client; 2]) -> Duration {
 }
 
 fn distant() -> Cluster {
-    Cluster::new(Arc::new(Distant(MemoryJournal::default())))
+    Cluster::new(Arc::new(Distant::default()))
 }
 
 #[tokio::test(start_paused = true)]
