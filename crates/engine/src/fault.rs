@@ -39,8 +39,10 @@ impl std::error::Error for Fault {}
 pub enum OpenError {
     /// The journal refused.
     Journal(journal::JournalError),
-    /// A checkpoint is damaged, or newer than this version understands.
+    /// A checkpoint is damaged.
     Checkpoint(String),
+    /// A checkpoint is whole as far as can be told, and of a newer version.
+    Newer(String),
     /// An entry of the journal cannot be understood or does not follow.
     Entry(String),
     /// A file could not be read or written.
@@ -51,7 +53,9 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Journal(error) => error.fmt(f),
-            Self::Checkpoint(what) | Self::Entry(what) | Self::Io(what) => f.write_str(what),
+            Self::Checkpoint(what) | Self::Newer(what) | Self::Entry(what) | Self::Io(what) => {
+                f.write_str(what)
+            }
         }
     }
 }

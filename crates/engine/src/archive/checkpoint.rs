@@ -296,7 +296,7 @@ fn unusable(path: &Path, offset: u64, error: &ImageError) -> OpenError {
 }
 
 fn newer(path: &Path, what: &str) -> OpenError {
-    OpenError::Checkpoint(format!(
+    OpenError::Newer(format!(
         "{} was written by a newer version ({what}) and is left as it is: {NEWER}",
         path.display()
     ))

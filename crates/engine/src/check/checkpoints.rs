@@ -6,9 +6,11 @@ use state::State;
 
 use super::{Checkpoint, Finding, Progress, Report, Weight};
 use crate::archive;
+use crate::fault::OpenError;
 use crate::restore::Unusable;
 
-/// Reads all; the state of the newest that is whole.
+/// Reads all; the state of the newest that is whole. One of a newer version is not judged: only that version
+/// can tell whether it is damaged.
 pub(super) fn read(
     folder: &Path,
     report: &mut Report,
@@ -26,6 +28,7 @@ pub(super) fn read(
                 note(path, bytes, end, &state, report);
                 base.get_or_insert(state);
             }
+            Err(error @ OpenError::Newer(_)) => return Err(error.into()),
             Err(error) => {
                 let newest = age == 0;
                 report.findings.push(damaged(path, newest, base.as_ref(), &error.to_string()));

@@ -135,6 +135,20 @@ async fn a_renamed_checkpoint_and_one_with_a_tail_are_told() {
     found(&report, Weight::Damage, &[name(&renamed), "the name says slot 2"]);
 }
 
+/// It is no damage, and nobody is sent to a backup.
+#[tokio::test]
+async fn a_checkpoint_of_a_newer_version_is_not_judged() {
+    let left = Left::make(true).await;
+    let (_kept, dir) = left.copy();
+    let newest = checkpoints(&dir).pop().expect("a checkpoint");
+    let mut newer = fs::read(&newest).expect("read");
+    newer[7] = b'2';
+    fs::write(&newest, newer).expect("written");
+    let why = look(&dir).await.expect_err("of another version").to_string();
+    assert!(why.contains(name(&newest)) && why.contains("newer version"), "{why}");
+    assert!(!why.contains("backup"), "{why}");
+}
+
 #[tokio::test]
 async fn a_checkpoint_without_its_journal_is_told() {
     let left = Left::make(true).await;

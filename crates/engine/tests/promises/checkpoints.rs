@@ -172,7 +172,7 @@ async fn a_checkpoint_of_a_newer_version_is_refused_and_left_alone() {
         std::fs::write(&file, &newer).unwrap();
         let shared: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&journal);
         let opened = Node::try_start(shared, Some(dir.path().into()), often()).await;
-        let Err(OpenError::Checkpoint(text)) = opened.map(|_| ()) else { panic!("{words}") };
+        let Err(OpenError::Newer(text)) = opened.map(|_| ()) else { panic!("{words}") };
         assert!(text.contains(words) && text.contains("start the version"), "{text}");
         assert!(text.contains("newer version") && !text.contains("backup"), "{text}");
         assert_eq!(std::fs::read(&file).unwrap(), newer, "{words}");

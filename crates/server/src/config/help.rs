@@ -42,7 +42,8 @@ pub(crate) fn help(program: &str) -> String {
          Read all settings from a YAML or JSON file; other flags of etcd and its environment\n    \
          variables are then ignored. Durations in a file are whole nanoseconds.\n\n\
          Every flag can be given as an environment variable as well: --data-dir is ETCD_DATA_DIR,\n\
-         --journal is MERIDIAN_JOURNAL, --archive is MERIDIAN_ARCHIVE. A flag given in both places is refused.\n",
+         --journal is MERIDIAN_JOURNAL, --archive is MERIDIAN_ARCHIVE, --hold-level is MERIDIAN_HOLD_LEVEL.\n\
+         A flag given in both places is refused.\n",
         table::CONFIG_FILE
     );
     for (heading, flags) in SECTIONS {

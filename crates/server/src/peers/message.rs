@@ -169,7 +169,8 @@ fn kind(fault: Fault) -> Kind {
         Fault::TooManyRequests => Kind::TooManyRequests(pb::Nothing {}),
         Fault::Timeout => Kind::Timeout(pb::Nothing {}),
         Fault::NoSpace => Kind::NoSpace(pb::Nothing {}),
-        Fault::HeldBack(why) | Fault::Unavailable(why) => Kind::Unavailable(why),
+        Fault::HeldBack(why) => Kind::HeldBack(why),
+        Fault::Unavailable(why) => Kind::Unavailable(why),
     }
 }
 
@@ -180,6 +181,7 @@ fn read_fault(fault: Option<pb::Fault>) -> Fault {
         Some(Kind::TooManyRequests(_)) => Fault::TooManyRequests,
         Some(Kind::Timeout(_)) => Fault::Timeout,
         Some(Kind::NoSpace(_)) => Fault::NoSpace,
+        Some(Kind::HeldBack(why)) => Fault::HeldBack(why),
         Some(Kind::Unavailable(why)) => Fault::Unavailable(why),
         None => Fault::Unavailable("the writer refused it for a reason unknown here".to_owned()),
     }
@@ -233,6 +235,7 @@ mod tests {
             fault(Fault::TooManyRequests),
             fault(Fault::Timeout),
             fault(Fault::NoSpace),
+            fault(Fault::HeldBack("who".to_owned())),
             fault(Fault::Unavailable("why".to_owned())),
             answer(Answer::Seconds(Some(0))),
             answer(Answer::Seconds(Some(i64::MIN))),

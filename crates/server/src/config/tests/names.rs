@@ -31,7 +31,7 @@ const ETCD_FLAGS: &str = "
     warning-apply-duration warning-unary-request-duration watch-progress-notify-interval";
 
 #[test]
-fn the_table_holds_every_flag_of_etcd_and_two_of_ours() {
+fn the_table_holds_every_flag_of_etcd_and_three_of_ours() {
     let ours: Vec<&str> = table::all().map(|flag| flag.name).collect();
     let set: BTreeSet<&str> = ours.iter().copied().collect();
     assert_eq!(ours.len(), set.len(), "a name stands twice");

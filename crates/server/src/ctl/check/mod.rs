@@ -37,7 +37,8 @@ is needed is that of the server. A replica's directory has no journal: PostgreSQ
 Exit code:
   0  no damage (the tail that a crash tore, or files that are not Meridian's, are none)
   1  damage, also where nothing is lost by it
-  2  the directory cannot be read, is in use, or is none of Meridian's with a journal
+  2  the directory cannot be read, is in use, is of a newer version, or is none of Meridian's with a
+     journal
 ";
 
 /// Reads the arguments behind `check`; none, if the help was asked for.
@@ -89,7 +90,8 @@ fn look(dir: &Path, progress: engine::check::Progress<'_>) -> Result<Report, Unu
     if text.as_ref().is_ok_and(|text| start::is_shared(text)) {
         return Err(Unusable(format!(
             "{} is that of a replica, whose journal is in PostgreSQL: there is none to check here. Its \
-             checkpoints are copies; a start checks them, and empties no table",
+             checkpoints are copies of what the database has; a start reads them again, and if one is \
+             damaged the directory may be removed",
             dir.display()
         )));
     }
