@@ -27,8 +27,8 @@ pub mod invariant {
     pub const EXACT: &str = "replies are exact";
     /// Reads below the compacted revision are refused, others are not.
     pub const COMPACTION: &str = "compaction refuses below its revision, and only there";
-    /// Invariant 19; and its keys go together.
-    pub const LEASES: &str = "19: a lease lives for its time, and its keys go with it";
+    /// Invariant 20; and its keys go together.
+    pub const LEASES: &str = "20: a lease lives for its time, and its keys go with it";
     /// What was recorded does not suffice to judge.
     pub const RECORD: &str = "the record is whole";
 }
