@@ -94,7 +94,7 @@ impl Hand {
             let order = match self.waits {
                 Some(until) if until > now => return Vec::new(),
                 Some(_) => Go::On(now),
-                None if self.due.load(Ordering::Relaxed) => Go::Step(now),
+                None if self.due.swap(false, Ordering::Relaxed) => Go::Step(now),
                 None if self.worked_at.is_some_and(|at| at + MARK_AFTER <= now) => {
                     self.worked_at = None;
                     Go::Mark(now)
@@ -108,7 +108,7 @@ impl Hand {
                 Said::Waits(lasts) => self.waits = Some(now + lasts),
                 Said::Done(more) => {
                     self.waits = None;
-                    self.due.store(more, Ordering::Relaxed);
+                    self.due.fetch_or(more, Ordering::Relaxed);
                 }
                 Said::Died(why) => {
                     self.go = None;
