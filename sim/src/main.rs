@@ -1,4 +1,5 @@
-//! `sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--first] [--calm] [--trace]`: runs seeds on
+//! `sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--first] [--calm] [--trace]
+//! [--replicas] [--levels] [--disk] [--lies]`: runs seeds on
 //! all cores, until the first that finds something if so asked, and says what they came to. A seed that finds
 //! something is named with the command that repeats it.
 
@@ -9,14 +10,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sim::world::{Counts, Plan, Report, run};
+use sim::world::{Counts, Kind, Plan, Report, run};
 
 fn main() -> ExitCode {
     let order = match Order::read(std::env::args().skip(1)) {
         Ok(order) => order,
         Err(why) => {
             say(&format!(
-                "{why}\nusage: sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--first] [--calm] [--trace]"
+                "{why}\nusage: sim SEEDS [--from N] [--jobs N] [--only SEED] [--seconds N] [--first] [--calm] [--trace] [--replicas] [--levels] [--disk] [--lies]"
             ));
             return ExitCode::FAILURE;
         }
@@ -42,14 +43,16 @@ struct Order {
     first: bool,
     calm: bool,
     trace: bool,
+    kind: Option<Kind>,
 }
 
 impl Order {
     fn read(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (first, calm, trace) = (false, false, false);
+        let (only, kind) = (None, None);
         let mut order =
-            Self { seeds: 100, from: 1, jobs: cores, only: None, seconds: 60, first, calm, trace };
+            Self { seeds: 100, from: 1, jobs: cores, only, seconds: 60, first, calm, trace, kind };
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
             let mut number = || {
@@ -64,6 +67,10 @@ impl Order {
                 "--first" => order.first = true,
                 "--calm" => order.calm = true,
                 "--trace" => order.trace = true,
+                "--replicas" => order.kind = Some(Kind::Replicas),
+                "--levels" => order.kind = Some(Kind::Mixed),
+                "--disk" => order.kind = Some(Kind::Disk),
+                "--lies" => order.kind = Some(Kind::Lies),
                 seeds => order.seeds = seeds.parse().map_err(|_| format!("{seeds}?"))?,
             }
         }
@@ -72,13 +79,20 @@ impl Order {
 
     fn plan(&self, seed: u64, readable: bool) -> Plan {
         let length = Duration::from_secs(self.seconds);
-        Plan { length, readable, faults: !self.calm, ..Plan::of(seed) }
+        Plan { length, readable, faults: !self.calm, kind: self.kind, ..Plan::of(seed) }
     }
 
     fn command(&self, seed: u64) -> String {
         let calm = if self.calm { " --calm" } else { "" };
+        let kind = match self.kind {
+            None => "",
+            Some(Kind::Replicas) => " --replicas",
+            Some(Kind::Mixed) => " --levels",
+            Some(Kind::Disk) => " --disk",
+            Some(Kind::Lies) => " --lies",
+        };
         let seconds = self.seconds;
-        format!("just sim --only {seed} --seconds {seconds}{calm} --trace")
+        format!("just sim --only {seed} --seconds {seconds}{calm}{kind} --trace")
     }
 }
 

@@ -77,6 +77,34 @@ counts! {
     members_added: "member added",
     /// Members.
     members_removed: "member removed",
+    /// Worlds with a disk.
+    power_losses: "power lost: what was not synced is torn",
+    /// Worlds with a disk.
+    disk_full: "write refused, disk full",
+    /// Worlds with a disk.
+    disk_write_errors: "write failed (EIO)",
+    /// Worlds with a disk.
+    disk_sync_errors: "sync failed (EIO)",
+    /// Worlds with a disk.
+    disk_read_errors: "read failed (EIO)",
+    /// Worlds with a disk.
+    disk_slow: "disk slow, seconds a sync",
+    /// Worlds with a disk.
+    disk_lies: "sync was a lie",
+    /// Worlds with a disk.
+    starts_refused: "start refused, naming what a lie has lost",
+    /// Worlds with a disk.
+    opens: "journal opened from its files",
+    /// Worlds with a disk.
+    cuts: "torn tail cut",
+    /// Mixed versions.
+    level_changes: "replica replaced by one of another level",
+    /// Mixed versions.
+    held_refused: "held replica refused by a cluster that had gone up",
+    /// Mixed versions.
+    learners: "learner added (LearnerAdd)",
+    /// Mixed versions.
+    raises: "cluster's level raised",
     /// Errands.
     errands: "checkpoint or digest carried out",
 }

@@ -1,9 +1,10 @@
 //! What a process asks of its system and what would differ from run to run: random bytes and the time. The
 //! symbols of the C library are ours in this program; on a thread that carries out a seed they answer from
-//! the seed and from the world's clock, on any other they ask the kernel.
+//! the seed and from the world's clock, on any other they ask the kernel. So do syncs of real files, where a
+//! world says what becomes of them.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use libc::{c_int, c_long, c_uint, c_void, clockid_t, size_t, ssize_t, timespec};
 
@@ -20,7 +21,11 @@ struct Given {
     skew: i64,
 }
 
+/// What a sync of a real file comes to: an error's number, if any.
+type OnSync = Box<dyn Fn(c_int) -> Result<(), c_int>>;
+
 thread_local! {
+    static SYNCS: RefCell<Option<OnSync>> = const { RefCell::new(None) };
     static GIVEN: Cell<Option<Given>> = const { Cell::new(None) };
 }
 
@@ -32,6 +37,11 @@ pub(crate) fn enter(seed: u64) {
 /// And no more.
 pub(crate) fn leave() {
     GIVEN.set(None);
+}
+
+/// Who decides what becomes of syncs of real files on this thread.
+pub(crate) fn on_sync(decide: Option<OnSync>) {
+    SYNCS.set(decide);
 }
 
 /// What time it is for who runs next on this thread.
@@ -98,6 +108,35 @@ unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_i
     0
 }
 
+fn sync(call: c_long, file: c_int) -> c_int {
+    let decided = SYNCS
+        .try_with(|decide| decide.try_borrow().ok()?.as_ref().map(|decide| decide(file)))
+        .ok()
+        .flatten();
+    match decided {
+        // SAFETY: it takes a number, and refuses those that are no file's.
+        None => unsafe { libc::syscall(call, file) as c_int },
+        Some(Ok(())) => 0,
+        Some(Err(error)) => {
+            // SAFETY: the place belongs to this thread.
+            unsafe { libc::__errno_location().write(error) };
+            -1
+        }
+    }
+}
+
+/// As of the C library.
+#[unsafe(no_mangle)]
+extern "C" fn fsync(file: c_int) -> c_int {
+    sync(libc::SYS_fsync, file)
+}
+
+/// As of the C library.
+#[unsafe(no_mangle)]
+extern "C" fn fdatasync(file: c_int) -> c_int {
+    sync(libc::SYS_fdatasync, file)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::hash_map::RandomState;
@@ -114,6 +153,17 @@ mod tests {
             drawn
         });
         drawing.join().unwrap()
+    }
+
+    #[test]
+    fn syncs_of_real_files_are_decided_here() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(file.sync_all().is_ok());
+        on_sync(Some(Box::new(|_| Err(libc::EIO))));
+        assert_eq!(file.sync_all().unwrap_err().raw_os_error(), Some(libc::EIO));
+        assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(libc::EIO));
+        on_sync(None);
+        assert!(file.sync_data().is_ok());
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub(crate) struct Depot {
     pub(crate) is_down: bool,
     /// Every record that ever was, trimmed or not.
     pub(crate) ever: Vec<Record>,
+    /// Whether all it does is to remember what a server's own journal holds.
+    pub(crate) is_single: bool,
     waiting: Vec<Waiting>,
     /// Of requests that are never answered.
     forgotten: Vec<Box<dyn std::any::Any + Send>>,
@@ -270,6 +272,9 @@ impl Depot {
 
     /// The first free slot.
     pub(crate) fn tail(&self) -> Slot {
+        if self.is_single {
+            return Slot(self.ever.len() as u64 + 1);
+        }
         self.log.tail().now_or_never().and_then(Result::ok).unwrap_or_default()
     }
 }

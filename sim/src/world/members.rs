@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::Engine;
 use parking_lot::Mutex;
+use state::Level;
 
 use super::dice::Dice;
 use super::host::Host;
@@ -53,6 +54,8 @@ impl Member {
             folder: folder.join(site.to_string()),
             habits: habits.clone(),
             skew: Arc::default(),
+            level: Level::NEWEST,
+            single: None,
         };
         let (life, back_at, paused_until) = (None, None, None);
         Self { site, spec, life, back_at, paused_until, removed: Arc::default() }
@@ -75,6 +78,9 @@ impl Member {
             self.keep_id(&life.process);
             listen::at(self.site);
             drop(life);
+        }
+        if let Some(single) = &self.spec.single {
+            single.crashed(with_machine);
         }
     }
 
@@ -114,12 +120,20 @@ impl World {
         listen::at(member.site);
         let skew = *member.spec.skew.lock();
         life.process.errands.carry_out(now);
+        let hand = life.process.outside.lock().hand.take();
+        if let Some(mut hand) = hand {
+            self.findings.extend(hand.step(now));
+            life.process.outside.lock().hand = Some(hand);
+        }
         life.host.step(now, skew);
         let ended = life.process.outside.lock().ended.take();
         let is_dead = self.net.0.lock().machine(member.site).is_dead;
         if is_dead {
             self.net.0.lock().trace.say(member.site, format_args!("crashes inside a step"));
-            member.crash(false);
+            let single = member.spec.single.as_ref();
+            let machine =
+                single.is_some_and(|single| single.takes_machine.swap(false, Ordering::Relaxed));
+            member.crash(machine);
             let delay = self.dice.below(10 * SECOND);
             self.members[at].back_at = Some(now + delay);
         } else if let Some(why) = ended {
@@ -131,6 +145,9 @@ impl World {
     fn ended(&mut self, at: usize, why: &str, now: Nanos) {
         let member = &mut self.members[at];
         self.net.0.lock().trace.say(member.site, format_args!("ends: {why}"));
+        let life = member.life.as_ref();
+        let hand = life.and_then(|life| life.process.outside.lock().hand.take());
+        self.findings.extend(hand.map(|hand| hand.finish(now)).into_iter().flatten());
         member.crash(false);
         if why.contains("was removed from the cluster") {
             member.removed.store(true, Ordering::Relaxed);

@@ -1,13 +1,16 @@
 //! A world: replicas, clients, a network and a journal on one thread, moved on a millisecond at a time. All
 //! chance comes from the seed, all time from the world: the same seed is the same run, to the byte.
 
+mod breakdown;
 mod calls;
 mod client;
 mod counts;
 pub mod dice;
+mod disk;
 mod ending;
 mod entropy;
 mod errands;
+mod hand;
 mod host;
 mod journal;
 mod listen;
@@ -15,6 +18,8 @@ mod members;
 mod nemesis;
 mod net;
 mod replica;
+mod shelf;
+mod single;
 mod stream;
 mod trace;
 mod truth;
@@ -35,6 +40,7 @@ use journal::Depot;
 use members::Member;
 use nemesis::Nemesis;
 use net::{Event, Net, Ways};
+use single::Single;
 use trace::Trace;
 use watcher::Watcher;
 use workload::{Office, Worker};
@@ -94,13 +100,44 @@ pub struct Plan {
     pub readable: bool,
     /// Whether anything goes wrong at all.
     pub faults: bool,
+    /// Which kind of world it is to be; drawn from the seed, if nobody asks for one.
+    pub kind: Option<Kind>,
+}
+
+/// The kinds of worlds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Replicas of one version that share a journal.
+    Replicas,
+    /// Replicas that are replaced by ones of another level, forth and back.
+    Mixed,
+    /// One server with the journal in its own files, on a disk that keeps its word.
+    Disk,
+    /// The same on a disk that lies about syncs.
+    Lies,
+}
+
+impl Kind {
+    fn of(plan: &Plan) -> Self {
+        let drawn = match Dice::new(plan.seed, 4).below(20) {
+            0..4 => Self::Disk,
+            4 => Self::Lies,
+            5..10 => Self::Mixed,
+            _ => Self::Replicas,
+        };
+        plan.kind.unwrap_or(drawn)
+    }
+
+    const fn is_single(self) -> bool {
+        matches!(self, Self::Disk | Self::Lies)
+    }
 }
 
 impl Plan {
     /// A minute of everything.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        Self { seed, length: Duration::from_secs(60), readable: false, faults: true }
+        Self { seed, length: Duration::from_secs(60), readable: false, faults: true, kind: None }
     }
 }
 
@@ -137,6 +174,7 @@ pub fn run(plan: Plan) -> Report {
         entropy::enter(plan.seed);
         let trace = Trace::new(plan.readable);
         let report = listen::to(&trace, || World::new(plan, trace.clone()).run());
+        entropy::on_sync(None);
         entropy::leave();
         report
     });
@@ -172,6 +210,7 @@ struct World {
     /// Holds the directories of all replicas.
     folder: TempDir,
     replica_habits: replica::Habits,
+    kind: Kind,
 }
 
 impl World {
@@ -199,7 +238,9 @@ impl World {
             checkpoint_after: dice.between(2, 64) << 10,
             progress_every: Duration::from_millis(dice.between(500, 5_000)),
         };
+        let kind = Kind::of(&plan);
         let count = *dice.pick(&[1, 2, 3, 3, 3, 3, 3, 4, 5]);
+        let count = if kind.is_single() { 1 } else { count };
         let founders: Vec<Site> = (1..=count).map(Site).collect();
         let mut members: Vec<Member> = founders
             .iter()
@@ -207,6 +248,12 @@ impl World {
             .collect();
         for member in &mut members {
             member.spec.founders.clone_from(&founders);
+        }
+        if kind.is_single() {
+            let luck = (Dice::new(plan.seed, 5), kind == Kind::Lies);
+            let spec = &mut members[0].spec;
+            let single = Single::new(spec.site, &net, &depot, &spec.folder, luck);
+            spec.single = Some(single);
         }
         let office = Office::new(&net, founders, &mut dice);
         let clients = Host::new(0, &mut dice);
@@ -224,6 +271,7 @@ impl World {
             findings,
             folder,
             replica_habits,
+            kind,
         }
     }
 
@@ -235,6 +283,16 @@ impl World {
         self.net.0.lock().trace.say(site, what);
     }
 
+    /// The one server with a journal of its own, if that is what there is.
+    fn single(&self) -> Option<&Single> {
+        self.members[0].spec.single.as_ref()
+    }
+
+    /// Whether the server found out a lie of its disk, and there is nothing more to see.
+    fn is_refused(&self) -> bool {
+        self.single().is_some_and(Single::is_refused)
+    }
+
     fn run(mut self) -> Report {
         self.net.0.lock().boot(CLIENTS);
         for member in 0..self.members.len() {
@@ -243,11 +301,11 @@ impl World {
         }
         self.hire();
         let until = self.plan.length.as_nanos() as Nanos;
-        while self.now() < until && self.findings.is_empty() {
+        while self.now() < until && self.findings.is_empty() && !self.is_refused() {
             self.trouble();
             self.tick();
         }
-        if self.findings.is_empty() {
+        if self.findings.is_empty() && !self.is_refused() {
             self.end();
         }
         self.report()
@@ -292,6 +350,7 @@ impl World {
         }
         listen::at(JOURNAL);
         self.findings.extend(listen::complaints());
+        self.findings.extend(self.single().map(Single::findings).unwrap_or_default());
         if now.is_multiple_of(SAMPLE) {
             self.sample(now);
         }

@@ -26,7 +26,7 @@ enum Relief {
 
 /// See the module.
 pub(crate) struct Nemesis {
-    dice: Dice,
+    pub(super) dice: Dice,
     next: Nanos,
     /// The most between two troubles; less is a worse world.
     every: Nanos,
@@ -91,6 +91,7 @@ impl World {
         }
         let now = self.now();
         self.nemesis.healed = now;
+        self.single().into_iter().for_each(super::single::Single::heal);
         for member in &mut self.members {
             self.net.0.lock().machine(member.site).dies_after = None;
             member.paused_until = None;
@@ -113,6 +114,9 @@ impl World {
     }
 
     fn strike(&mut self, now: Nanos) {
+        if self.kind.is_single() {
+            return self.strike_single(now);
+        }
         let at = self.nemesis.dice.below(self.members.len() as u64) as usize;
         match self.nemesis.dice.below(100) {
             0..22 => self.crash(at, now),
@@ -159,7 +163,7 @@ impl World {
         }
     }
 
-    fn pause(&mut self, at: usize, now: Nanos) {
+    pub(super) fn pause(&mut self, at: usize, now: Nanos) {
         let member = &self.members[at];
         if !member.is_running() || member.paused_until.is_some() {
             return;
@@ -176,7 +180,7 @@ impl World {
         net.trace.say(site, format_args!("stands still for {} ms", lasts / MILLISECOND));
     }
 
-    fn cut(&mut self, at: usize) {
+    pub(super) fn cut(&mut self, at: usize) {
         let one = self.members[at].site;
         let others: Vec<Site> = self.members.iter().map(|member| member.site).collect();
         let other = *self.nemesis.dice.pick(&others);
@@ -250,7 +254,7 @@ impl World {
         self.depot.lock().is_down = true;
     }
 
-    fn jump(&mut self, at: usize) {
+    pub(super) fn jump(&mut self, at: usize) {
         let hour = 3_600 * SECOND as i64;
         let most = *self.nemesis.dice.pick(&[SECOND as i64, hour, 24 * 365 * hour]);
         let by = self.nemesis.dice.below(2 * most as u64) as i64 - most;
@@ -261,7 +265,7 @@ impl World {
         self.say(site, format_args!("wall clock is off by {} ms", by / MILLISECOND as i64));
     }
 
-    fn terminate(&mut self, at: usize) {
+    pub(super) fn terminate(&mut self, at: usize) {
         let back = self.now() + self.nemesis.dice.between(SECOND, 10 * SECOND);
         let member = &mut self.members[at];
         let Some(life) = &mut member.life else { return };

@@ -15,13 +15,15 @@ use server::peers::{Attendant, Caller, Dialer};
 use server::rpc::maintenance::VERSION;
 use server::rpc::{Authentication, Identity, Limits, Parts as ServiceParts, Services};
 use server::serve::{self, Listener, Secrecy, Socket, Traffic};
-use state::{MemberId, Timestamp};
+use state::{Level, MemberId, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::errands::SimErrands;
+use super::hand::Hand;
 use super::journal::{Depot, SimJournal, SimObjects};
 use super::net::Net;
+use super::single::Single;
 use super::stream::{Outlet, Port};
 use super::{MILLISECOND, Nanos, Site, entropy};
 
@@ -48,6 +50,10 @@ pub(crate) struct Spec {
     pub(crate) habits: Habits,
     /// What its wall clock is off by, in nanoseconds.
     pub(crate) skew: Arc<Mutex<i64>>,
+    /// What it says it can apply.
+    pub(crate) level: Level,
+    /// Its disk, if the journal is its own.
+    pub(crate) single: Option<Single>,
 }
 
 /// What is the same for all replicas of a world.
@@ -66,6 +72,8 @@ pub(crate) struct Outside {
     pub(crate) engine: Option<Engine>,
     /// Why its process has ended, if it has.
     pub(crate) ended: Option<String>,
+    /// What does the work of the file journal.
+    pub(crate) hand: Option<Hand>,
 }
 
 /// One that runs.
@@ -121,14 +129,26 @@ impl Spec {
         terminated: oneshot::Receiver<()>,
     ) -> Result<&'static str, String> {
         let ports = [(CLIENTS, Traffic::All), (PEERS, Traffic::Peers)];
-        let listeners = ports.map(|(port, traffic)| Listener {
-            socket: Socket::Other(Box::new(Port::listen(&self.net, self.site, port))),
-            traffic,
+        let ports = if self.single.is_some() { &ports[..1] } else { &ports[..] };
+        let listeners = ports.iter().map(|(port, traffic)| Listener {
+            socket: Socket::Other(Box::new(Port::listen(&self.net, self.site, *port))),
+            traffic: *traffic,
             secrecy: Secrecy::Plaintext,
         });
         let metrics = Arc::new(Services::metrics(Measured::default()));
-        let parts = self.parts(errands, Arc::clone(&metrics.store));
-        let (engine, tasks) = Engine::open(parts).await.map_err(|error| error.to_string())?;
+        let mut parts = self.parts(errands, Arc::clone(&metrics.store));
+        if let Some(single) = &self.single {
+            let (journal, hand) = single.open()?;
+            outside.lock().hand = Some(hand);
+            (parts.journal, parts.replicas, parts.member) = (journal, None, MemberId(1));
+        }
+        let opened = Engine::open(parts).await.map_err(|error| error.to_string());
+        let (engine, tasks) = opened.inspect_err(|why| {
+            self.single.iter().for_each(|single| single.not_opened(why));
+        })?;
+        if let Some(single) = self.single.clone() {
+            tokio::spawn(single.check(engine.clone()));
+        }
         outside.lock().engine = Some(engine.clone());
         let services = Services::of(ServiceParts {
             engine: engine.clone(),
@@ -140,13 +160,13 @@ impl Spec {
         });
         let parts = serve::Parts {
             services,
-            peers: Some(Attendant::new(CLUSTER, Arc::new(engine.clone()))),
+            peers: self.single.is_none().then(|| Attendant::new(CLUSTER, Arc::new(engine.clone()))),
             settings: Settings::default(),
             access: Access::default(),
             gateway: false,
             drain: DRAIN,
         };
-        Ok(live(engine, tasks, parts, listeners.into(), terminated).await)
+        Ok(live(engine, tasks, parts, listeners.collect(), terminated).await)
     }
 
     fn parts(&self, errands: SimErrands, observer: Arc<StoreMetrics>) -> Parts {
@@ -184,6 +204,7 @@ impl Spec {
             observer,
             options: Options {
                 checkpoint_after: self.habits.checkpoint_after,
+                level: self.level,
                 watch,
                 ..Options::default()
             },

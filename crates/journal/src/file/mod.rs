@@ -5,6 +5,7 @@
 //! drawn in `docs/format.md`. Reads fetch from the file on the calling thread.
 
 mod answers;
+mod by_hand;
 mod disk;
 mod flush;
 mod frame;
@@ -23,7 +24,7 @@ mod writer;
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use futures::channel::oneshot;
 use futures::future::{BoxFuture, ready};
 use parking_lot::RwLock;
 
+pub use by_hand::ByHand;
 pub use disk::{Disk, DiskFile, Lock};
 pub use flush::{Flush, OnFlush};
 pub use layout::Damage;
@@ -46,7 +48,7 @@ use layout::Layout;
 use queue::{Offer, Queue, Request, Turned};
 use recovery::Recovered;
 use segment::{HEADER, Header};
-use spare::{Christening, Pace, Remover};
+use spare::{Christening, Pace, Remover, Spares};
 use writer::{Start, Writer};
 
 use crate::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Successor};
@@ -134,6 +136,48 @@ pub struct FileJournal {
     _lock: Box<dyn Send + Sync>,
 }
 
+/// A log that was opened, before anybody writes to it.
+struct Ready {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    options: FileOptions,
+    found: Recovered,
+    lock: Box<dyn Send + Sync>,
+}
+
+impl Ready {
+    /// The journal with its threads.
+    fn start(self) -> std::io::Result<FileJournal> {
+        let (spares, remover, spare_thread) = spare::start(Arc::clone(&self.disk), &self.dir)?;
+        let (mut journal, writer) = self.made_of(spares, remover)?;
+        let thread = std::thread::Builder::new().name("journal".into());
+        let writer_thread = thread.spawn(move || writer.run())?;
+        journal.threads = vec![writer_thread, spare_thread];
+        Ok(journal)
+    }
+
+    fn made_of(self, spares: Spares, remover: Remover) -> std::io::Result<(FileJournal, Writer)> {
+        let Self { disk, dir, options, found, lock } = self;
+        let layout = Arc::new(RwLock::new(found.layout));
+        let queue = Arc::new(Queue::default());
+        let writer = Writer::new(Start {
+            disk,
+            dir,
+            options,
+            log: found.log,
+            next: found.next,
+            declared: found.declared,
+            recent: found.recent,
+            layout: Arc::clone(&layout),
+            queue: Arc::clone(&queue),
+            spares,
+        })?;
+        let seed = frame::seed(found.log);
+        let (remover, threads) = (Some(remover), Vec::new());
+        Ok((FileJournal { layout, queue, seed, remover, threads, _lock: lock }, writer))
+    }
+}
+
 impl fmt::Debug for FileJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let layout = self.layout.read();
@@ -161,8 +205,19 @@ impl FileJournal {
     pub fn open_on(
         disk: Arc<dyn Disk>,
         dir: &Path,
-        mut options: FileOptions,
+        options: FileOptions,
     ) -> Result<(Self, Opening), JournalError> {
+        let (found, opening) = Self::find(disk, dir, options)?;
+        let journal = found.start().map_err(|error| unavailable(dir, &error))?;
+        Ok((journal, opening))
+    }
+
+    /// Opens the log, and leaves it to the caller who writes.
+    fn find(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        mut options: FileOptions,
+    ) -> Result<(Ready, Opening), JournalError> {
         if options.segment_bytes < MIN_SEGMENT {
             let what = format!("a segment takes at least {MIN_SEGMENT} bytes");
             return Err(JournalError::Unavailable(what));
@@ -184,42 +239,7 @@ impl FileJournal {
             segments: found.layout.segments.len(),
             cut: found.cut.clone(),
         };
-        let journal = Self::start(disk, dir, options, found, lock).map_err(failed)?;
-        Ok((journal, opening))
-    }
-
-    fn start(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        options: FileOptions,
-        found: Recovered,
-        lock: Box<dyn Send + Sync>,
-    ) -> std::io::Result<Self> {
-        let layout = Arc::new(RwLock::new(found.layout));
-        let queue = Arc::new(Queue::default());
-        let (spares, remover, spare_thread) = spare::start(Arc::clone(&disk), dir)?;
-        let writer = Writer::new(Start {
-            disk,
-            dir: dir.to_path_buf(),
-            options,
-            log: found.log,
-            next: found.next,
-            declared: found.declared,
-            recent: found.recent,
-            layout: Arc::clone(&layout),
-            queue: Arc::clone(&queue),
-            spares,
-        })?;
-        let thread = std::thread::Builder::new().name("journal".into());
-        let writer_thread = thread.spawn(move || writer.run())?;
-        Ok(Self {
-            layout,
-            queue,
-            seed: frame::seed(found.log),
-            remover: Some(remover),
-            threads: vec![writer_thread, spare_thread],
-            _lock: lock,
-        })
+        Ok((Ready { disk, dir: dir.to_path_buf(), options, found, lock }, opening))
     }
 
     fn removed(&self, before: Slot) -> Vec<std::path::PathBuf> {

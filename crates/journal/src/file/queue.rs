@@ -68,6 +68,19 @@ struct Line {
     closed: bool,
 }
 
+impl Line {
+    fn batch(&mut self) -> Vec<Request> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < BATCH_OFFERS && bytes < BATCH_BYTES {
+            let Some(request) = self.requests.pop_front() else { break };
+            bytes += request.bytes();
+            batch.push(request);
+        }
+        batch
+    }
+}
+
 /// The requests that wait for the writer.
 #[derive(Default)]
 pub(crate) struct Queue {
@@ -133,13 +146,11 @@ impl Queue {
                 }
             }
         }
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        while batch.len() < BATCH_OFFERS && bytes < BATCH_BYTES {
-            let Some(request) = line.requests.pop_front() else { break };
-            bytes += request.bytes();
-            batch.push(request);
-        }
-        Taken::Batch(batch)
+        Taken::Batch(line.batch())
+    }
+
+    /// The next batch, if there is one.
+    pub(crate) fn take_now(&self) -> Option<Vec<Request>> {
+        Some(self.line.lock().batch()).filter(|batch| !batch.is_empty())
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use futures::channel::oneshot;
+use parking_lot::Mutex;
 
 use super::disk::{Disk, DiskFile, is_full};
 use super::segment::{self, Header, Segment};
@@ -50,12 +51,15 @@ pub(crate) struct Spares {
     jobs: mpsc::Sender<Job>,
     done: mpsc::Receiver<Result<Spare, JournalError>>,
     asked: bool,
+    /// Who does the jobs, where no thread does.
+    by_hand: Option<Arc<Labourer>>,
 }
 
 /// Removes the files of trimmed segments beside the traffic.
 pub(crate) struct Remover {
     jobs: mpsc::Sender<Job>,
     stop: Arc<AtomicBool>,
+    by_hand: Option<Arc<Labourer>>,
 }
 
 impl Drop for Remover {
@@ -65,30 +69,73 @@ impl Drop for Remover {
     }
 }
 
-/// Starts the thread behind both. It ends when both are dropped.
+/// Does the jobs of both ends, one after the other.
+pub(crate) struct Labourer {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    stop: Arc<AtomicBool>,
+    todo: Mutex<mpsc::Receiver<Job>>,
+    ready: mpsc::Sender<Result<Spare, JournalError>>,
+}
+
+/// Both ends, and the thread behind them. It ends when both are dropped.
 pub(crate) fn start(
     disk: Arc<dyn Disk>,
     dir: &Path,
 ) -> io::Result<(Spares, Remover, JoinHandle<()>)> {
+    let (spares, remover, labourer) = ends(disk, dir);
+    let work = move || {
+        let todo = labourer.todo.lock();
+        while let Ok(job) = todo.recv() {
+            labourer.carry_out(job);
+        }
+    };
+    let thread = std::thread::Builder::new().name("journal-spare".into()).spawn(work)?;
+    Ok((spares, remover, thread))
+}
+
+/// Both ends, with nobody behind them but who asks.
+pub(crate) fn by_hand(disk: Arc<dyn Disk>, dir: &Path) -> (Spares, Remover, Arc<Labourer>) {
+    let (mut spares, mut remover, labourer) = ends(disk, dir);
+    let labourer = Arc::new(labourer);
+    spares.by_hand = Some(Arc::clone(&labourer));
+    remover.by_hand = Some(Arc::clone(&labourer));
+    (spares, remover, labourer)
+}
+
+fn ends(disk: Arc<dyn Disk>, dir: &Path) -> (Spares, Remover, Labourer) {
     let (jobs, todo) = mpsc::channel();
     let (ready, done) = mpsc::channel();
-    let spares =
-        Spares { disk: Arc::clone(&disk), dir: dir.into(), jobs: jobs.clone(), done, asked: false };
-    let dir = dir.to_path_buf();
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let thread = std::thread::Builder::new().name("journal-spare".into()).spawn(move || {
-        while let Ok(job) = todo.recv() {
-            match job {
-                // Whoever asked may be gone; then the file is swept at the next open.
-                Job::Prepare(size) => {
-                    drop(ready.send(prepare(&*disk, &dir, size, Pace::Gently(&stopped))))
-                }
-                Job::Remove(paths, reply) => drop(reply.send(remove(&*disk, &dir, &paths))),
+    let (stop, dir) = (Arc::new(AtomicBool::new(false)), dir.to_path_buf());
+    let spares = Spares {
+        disk: Arc::clone(&disk),
+        dir: dir.clone(),
+        jobs: jobs.clone(),
+        done,
+        asked: false,
+        by_hand: None,
+    };
+    let remover = Remover { jobs, stop: Arc::clone(&stop), by_hand: None };
+    (spares, remover, Labourer { disk, dir, stop, todo: Mutex::new(todo), ready })
+}
+
+impl Labourer {
+    fn carry_out(&self, job: Job) {
+        let (disk, dir) = (&*self.disk, &self.dir);
+        match job {
+            // Whoever asked may be gone; then the file is swept at the next open.
+            Job::Prepare(size) => {
+                drop(self.ready.send(prepare(disk, dir, size, Pace::Gently(&self.stop))));
             }
+            Job::Remove(paths, reply) => drop(reply.send(remove(disk, dir, &paths))),
         }
-    })?;
-    Ok((spares, Remover { jobs, stop }, thread))
+    }
+
+    /// Does the next job; false if there is none.
+    pub(crate) fn step(&self) -> bool {
+        let job = self.todo.lock().try_recv();
+        job.map(|job| self.carry_out(job)).is_ok()
+    }
 }
 
 impl Spares {
@@ -101,6 +148,9 @@ impl Spares {
 
     /// The spare that was asked for, if it is large enough, else one prepared now.
     pub(crate) fn take(&mut self, size: u64) -> Result<Spare, JournalError> {
+        if let Some(labourer) = &self.by_hand {
+            while labourer.step() {}
+        }
         if std::mem::take(&mut self.asked)
             && let Ok(Ok(spare)) = self.done.recv()
             && spare.size >= size
@@ -114,6 +164,9 @@ impl Spares {
 impl Remover {
     /// Removes the files, the oldest first.
     pub(crate) async fn remove(&self, paths: Vec<PathBuf>) -> Result<(), JournalError> {
+        if let Some(labourer) = &self.by_hand {
+            return remove(&*labourer.disk, &labourer.dir, &paths);
+        }
         let (reply, answer) = oneshot::channel();
         let sent = self.jobs.send(Job::Remove(paths, reply)).is_ok();
         let answer = if sent { answer.await.ok() } else { None };

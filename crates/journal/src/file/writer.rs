@@ -125,17 +125,25 @@ impl Writer {
             let patience =
                 (self.start.declared < self.durable).then_some(self.start.options.mark_after);
             match self.start.queue.take(patience) {
-                Taken::Batch(requests) => {
-                    for request in requests {
-                        self.take(request);
-                    }
-                    self.flush();
-                }
+                Taken::Batch(requests) => self.take_all(requests),
                 Taken::Idle => self.mark(),
                 Taken::Closed => break,
             }
         }
         self.mark();
+    }
+
+    fn take_all(&mut self, requests: Vec<Request>) {
+        for request in requests {
+            self.take(request);
+        }
+        self.flush();
+    }
+
+    /// Writes what waits; false if nothing does.
+    pub(super) fn step(&mut self) -> bool {
+        let batch = self.start.queue.take_now();
+        batch.map(|requests| self.take_all(requests)).is_some()
     }
 
     fn take(&mut self, request: Request) {
@@ -399,7 +407,7 @@ impl Writer {
     }
 
     /// Declares what is durable to be so, when nothing else is there to do it.
-    fn mark(&mut self) {
+    pub(super) fn mark(&mut self) {
         let room = self.end + MARK_BYTES <= self.size;
         if self.broken.is_none() && self.start.declared < self.durable {
             if room {
