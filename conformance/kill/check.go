@@ -198,17 +198,24 @@ func (j *judge) checkSights(record *record, events []*mvccpb.Event) error {
 
 // checkHashes asks again for each hash that was given before the kill.
 func (j *judge) checkHashes(record *record) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
 	for _, old := range record.hashes {
-		reply, err := pb.NewMaintenanceClient(j.conn).HashKV(ctx, &pb.HashKVRequest{Revision: old.revision})
-		if err != nil {
-			return fmt.Errorf("hash at %d: %w", old.revision, err)
-		}
-		if reply.Hash != old.value || reply.CompactRevision != old.compacted {
-			return fmt.Errorf("hash at %d was %+v before the kill, is %v", old.revision, old, reply)
+		if err := j.checkHash(old); err != nil {
+			return err
 		}
 		j.score.hashes++
+	}
+	return nil
+}
+
+func (j *judge) checkHash(old hash) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	reply, err := pb.NewMaintenanceClient(j.conn).HashKV(ctx, &pb.HashKVRequest{Revision: old.revision})
+	if err != nil {
+		return fmt.Errorf("hash at %d: %w", old.revision, err)
+	}
+	if reply.Hash != old.value || reply.CompactRevision != old.compacted {
+		return fmt.Errorf("hash at %d was %+v before the kill, is %v", old.revision, old, reply)
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ func leaseKey(id int64) string { return fmt.Sprintf("lease/%d", id) }
 // leaser grants leases and puts a key under each; some are kept alive for the whole run.
 func (l *load) leaser(ctx context.Context, _ int, random *rand.Rand) {
 	for n := range leasesRound {
+		if !l.goesOn(ctx) {
+			return
+		}
 		id := int64(l.round*100 + n + 1)
 		kept := n == 0 && l.round%10 == 0
 		one := &lease{id: id, ttl: shortTTL, kept: kept, renewed: time.Now()}
@@ -33,8 +36,10 @@ func (l *load) leaser(ctx context.Context, _ int, random *rand.Rand) {
 		}
 		request := &pb.LeaseGrantRequest{ID: id, TTL: int64(one.ttl / time.Second)}
 		if _, err := l.lease.LeaseGrant(ctx, request); err != nil {
-			l.undecided(err)
-			return
+			if l.ends(ctx, &operation{}, err) {
+				return
+			}
+			continue
 		}
 		l.judge.leases.mu.Lock()
 		l.judge.leases.all[leaseKey(id)] = one
@@ -45,16 +50,26 @@ func (l *load) leaser(ctx context.Context, _ int, random *rand.Rand) {
 		reply, err := l.kv.Put(ctx, &pb.PutRequest{Key: []byte(leaseKey(id)), Value: []byte(value),
 			Lease: id})
 		if err != nil {
-			l.undecided(err)
-			return
+			if l.ends(ctx, op, err) {
+				return
+			}
+			continue
 		}
 		l.answered(op, reply.Header.Revision)
 		pause(ctx, time.Duration(random.IntN(300))*time.Millisecond)
 	}
 }
 
-// keeper renews the kept leases.
+// keeper renews the kept leases. A stubborn one goes on when its stream has ended.
 func (l *load) keeper(ctx context.Context, _ int, _ *rand.Rand) {
+	l.keep(ctx)
+	for l.stubborn && ctx.Err() == nil {
+		pause(ctx, stubbornRest)
+		l.keep(ctx)
+	}
+}
+
+func (l *load) keep(ctx context.Context) {
 	stream, err := l.lease.LeaseKeepAlive(ctx)
 	if err != nil {
 		return

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -25,6 +27,8 @@ const (
 	shortTTL    = 3 * time.Second
 	keptTTL     = 5 * time.Second
 	leasesRound = 2
+	// stubbornRest is how long a client that goes on after an error waits before.
+	stubbornRest = 10 * time.Millisecond
 )
 
 // load is the traffic of one round, from its start to the kill.
@@ -37,6 +41,12 @@ type load struct {
 	round  int
 	start  int64
 	judge  *judge
+	// stubborn clients go on after errors, and their values are as long as padding says.
+	stubborn bool
+	padding  int
+	// stopped makes the writers end after what they are asking now.
+	stopped atomic.Bool
+	writers sync.WaitGroup
 }
 
 // run starts all clients and returns a function that waits for their end, once ctx is done.
@@ -52,14 +62,21 @@ func (l *load) run(ctx context.Context) (wait func()) {
 			}()
 		}
 	}
+	write := func(count int, client func(context.Context, int, *rand.Rand)) {
+		l.writers.Add(count)
+		spawn(count, func(ctx context.Context, me int, random *rand.Rand) {
+			defer l.writers.Done()
+			client(ctx, me, random)
+		})
+	}
 	l.watched = make([][]*mvccEvent, watchers)
 	spawn(watchers, l.watcher)
-	spawn(putters, l.putter)
-	spawn(swappers, l.swapper)
-	spawn(pairers, l.pairer)
+	write(putters, l.putter)
+	write(swappers, l.swapper)
+	write(pairers, l.pairer)
 	spawn(readers, l.reader)
 	spawn(1, l.hasher)
-	spawn(1, l.leaser)
+	write(1, l.leaser)
 	spawn(1, l.keeper)
 	return done.Wait
 }
@@ -74,9 +91,49 @@ func (l *load) undecided(err error) bool {
 	return false
 }
 
+// ends tells whether a client ends after an error. That there was no room is an answer: it did not happen.
+func (l *load) ends(ctx context.Context, op *operation, err error) bool {
+	if !l.stubborn {
+		l.undecided(err)
+		return true
+	}
+	if op != nil && isNoSpace(err) {
+		l.answered(op, 0)
+		l.mu.Lock()
+		l.refused++
+		l.mu.Unlock()
+	} else if ctx.Err() == nil {
+		l.undecided(err)
+	}
+	pause(ctx, stubbornRest)
+	return ctx.Err() != nil
+}
+
+func (l *load) goesOn(ctx context.Context) bool { return ctx.Err() == nil && !l.stopped.Load() }
+
+// settle has the writers finish what they have asked, so that nothing lands later.
+func (l *load) settle() {
+	l.stopped.Store(true)
+	l.writers.Wait()
+}
+
+// value is one that no other operation writes.
+func (l *load) value(form string, which ...any) string {
+	value := fmt.Sprintf(form, which...)
+	return value + strings.Repeat("~", max(0, l.padding-len(value)))
+}
+
+// rest is how long a client that asks for much waits before it asks again.
+func (l *load) rest(length time.Duration) time.Duration {
+	if l.stubborn {
+		return 10 * length
+	}
+	return length
+}
+
 // putter puts and deletes its own keys, one request at a time.
 func (l *load) putter(ctx context.Context, me int, random *rand.Rand) {
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; l.goesOn(ctx); n++ {
 		key := fmt.Sprintf("put/%d/%d", me, random.IntN(keysEach))
 		op := &operation{expected: -1}
 		var revision int64
@@ -91,7 +148,7 @@ func (l *load) putter(ctx context.Context, me int, random *rand.Rand) {
 				revision = reply.Header.Revision
 			}
 		} else {
-			value := fmt.Sprintf("%d.put%d.%d", l.round, me, n)
+			value := l.value("%d.put%d.%d", l.round, me, n)
 			op.writes = []write{{key: key, value: value}}
 			l.add(op)
 			var reply *pb.PutResponse
@@ -100,8 +157,10 @@ func (l *load) putter(ctx context.Context, me int, random *rand.Rand) {
 			l.saw(revision, "put")
 		}
 		if err != nil {
-			l.undecided(err)
-			return
+			if l.ends(ctx, op, err) {
+				return
+			}
+			continue
 		}
 		l.answered(op, revision)
 	}
@@ -109,19 +168,21 @@ func (l *load) putter(ctx context.Context, me int, random *rand.Rand) {
 
 // swapper changes shared keys by compare and swap, against its rivals.
 func (l *load) swapper(ctx context.Context, me int, random *rand.Rand) {
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; l.goesOn(ctx); n++ {
 		key := []byte(fmt.Sprintf("swap/%d", random.IntN(swapKeys)))
 		seen, err := l.kv.Range(ctx, &pb.RangeRequest{Key: key})
 		if err != nil {
-			l.undecided(err)
-			return
+			if l.ends(ctx, nil, err) {
+				return
+			}
+			continue
 		}
 		var expected int64
 		if len(seen.Kvs) > 0 {
 			expected = seen.Kvs[0].ModRevision
 			l.look(seen)
 		}
-		value := fmt.Sprintf("%d.swap%d.%d", l.round, me, n)
+		value := l.value("%d.swap%d.%d", l.round, me, n)
 		op := &operation{writes: []write{{key: string(key), value: value}}, expected: expected}
 		l.add(op)
 		reply, err := l.kv.Txn(ctx, &pb.TxnRequest{
@@ -130,8 +191,10 @@ func (l *load) swapper(ctx context.Context, me int, random *rand.Rand) {
 			Success: []*pb.RequestOp{putOp(string(key), value)},
 		})
 		if err != nil {
-			l.undecided(err)
-			return
+			if l.ends(ctx, op, err) {
+				return
+			}
+			continue
 		}
 		l.saw(reply.Header.Revision, "txn")
 		revision := reply.Header.Revision
@@ -144,8 +207,8 @@ func (l *load) swapper(ctx context.Context, me int, random *rand.Rand) {
 
 // pairer writes two keys in one transaction, and deletes a third in it.
 func (l *load) pairer(ctx context.Context, me int, _ *rand.Rand) {
-	for n := 0; ctx.Err() == nil; n++ {
-		value := fmt.Sprintf("%d.pair%d.%d", l.round, me, n)
+	for n := 0; l.goesOn(ctx); n++ {
+		value := l.value("%d.pair%d.%d", l.round, me, n)
 		left, right := fmt.Sprintf("pair/%d/left", me), fmt.Sprintf("pair/%d/right", me)
 		op := &operation{writes: []write{{key: left, value: value + ".left"},
 			{key: right, value: value + ".right"}}, expected: -1}
@@ -153,8 +216,10 @@ func (l *load) pairer(ctx context.Context, me int, _ *rand.Rand) {
 		reply, err := l.kv.Txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{
 			putOp(left, value+".left"), putOp(right, value+".right")}})
 		if err != nil {
-			l.undecided(err)
-			return
+			if l.ends(ctx, op, err) {
+				return
+			}
+			continue
 		}
 		l.saw(reply.Header.Revision, "txn")
 		l.answered(op, reply.Header.Revision)
@@ -166,17 +231,20 @@ func putOp(key, value string) *pb.RequestOp {
 		RequestPut: &pb.PutRequest{Key: []byte(key), Value: []byte(value)}}}
 }
 
-// reader lists everything: what a read showed may not be taken back either.
+// reader lists everything but ballast: what a read showed may not be taken back either.
 func (l *load) reader(ctx context.Context, me int, _ *rand.Rand) {
 	for ctx.Err() == nil {
-		reply, err := l.kv.Range(ctx, &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0},
+		reply, err := l.kv.Range(ctx, &pb.RangeRequest{Key: []byte("c"), RangeEnd: []byte{0},
 			Serializable: me%2 == 1})
 		if err != nil {
-			l.undecided(err)
-			return
+			if l.ends(ctx, nil, err) {
+				return
+			}
+			continue
 		}
+		l.reads.beat()
 		l.look(reply)
-		pause(ctx, 5*time.Millisecond)
+		pause(ctx, l.rest(5*time.Millisecond))
 	}
 }
 
@@ -197,34 +265,50 @@ func (l *load) hasher(ctx context.Context, _ int, _ *rand.Rand) {
 	for ctx.Err() == nil {
 		reply, err := l.upkeep.HashKV(ctx, &pb.HashKVRequest{})
 		if err != nil {
-			l.undecided(err)
-			return
+			if l.ends(ctx, nil, err) {
+				return
+			}
+			continue
 		}
 		l.saw(reply.HashRevision, "hash")
 		l.mu.Lock()
 		l.hashes = append(l.hashes, hash{reply.HashRevision, reply.CompactRevision, reply.Hash})
 		l.mu.Unlock()
-		pause(ctx, 30*time.Millisecond)
+		pause(ctx, l.rest(30*time.Millisecond))
 	}
 }
 
-// watcher records all events from the round's start on.
+// watcher records all events from the round's start on. A stubborn one begins again behind what it has.
 func (l *load) watcher(ctx context.Context, me int, _ *rand.Rand) {
-	stream, err := openWatch(ctx, l.watch, l.start+1)
+	from := l.start + 1
+	for l.watchFrom(ctx, me, &from) && l.stubborn && ctx.Err() == nil {
+		l.mu.Lock()
+		l.watchesEnded++
+		l.mu.Unlock()
+		pause(ctx, stubbornRest)
+	}
+}
+
+// watchFrom records events until its stream ends, and says if another may follow.
+func (l *load) watchFrom(ctx context.Context, me int, from *int64) bool {
+	stream, err := openWatch(ctx, l.watch, *from)
 	if err != nil {
-		return
+		return true
 	}
 	for {
 		reply, err := stream.Recv()
 		if err != nil {
-			return
+			return true
 		}
 		if reply.Canceled {
 			l.fault("watcher %d was canceled: %v", me, reply)
-			return
+			return false
 		}
 		if !reply.Created {
 			l.saw(reply.Header.Revision, "watch")
+		}
+		if len(reply.Events) > 0 {
+			*from = reply.Events[len(reply.Events)-1].Kv.ModRevision + 1
 		}
 		l.mu.Lock()
 		l.watched[me] = append(l.watched[me], reply.Events...)

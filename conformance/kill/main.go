@@ -1,9 +1,11 @@
 // Command kill loads a server from many clients, kills it with SIGKILL at random moments, starts
 // it again and checks, round by round, that nothing that a client was told has changed: every
-// acknowledged write, every event a watcher saw, every lease, every hash.
+// acknowledged write, every event a watcher saw, every lease, every hash. With -disk it is the disk under the
+// data directory that is struck: it is full, becomes read-only, or fails.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -21,6 +23,10 @@ type settings struct {
 	args   string
 	dir    string
 	load   time.Duration
+	disk   bool
+	// size is how large the judge's file systems are.
+	size int64
+	only string
 }
 
 func main() {
@@ -31,11 +37,38 @@ func main() {
 	flag.StringVar(&s.args, "args", "", "more arguments for it, separated by spaces")
 	flag.StringVar(&s.dir, "dir", "", "base for the data directory; memory if empty")
 	flag.DurationVar(&s.load, "load", 900*time.Millisecond, "the longest load before a kill")
+	flag.BoolVar(&s.disk, "disk", false, "strike the disk instead; needs root (exit code 3 if nothing can be mounted)")
+	flag.Int64Var(&s.size, "size", 768<<20, "with -disk, the size of the file systems")
+	flag.StringVar(&s.only, "only", "full killed checkpoint remount readonly cutoff", "with -disk, the strikes")
 	flag.Parse()
-	if err := run(s); err != nil {
-		fmt.Printf("FAILED: %v\nrepeat with: go run ./kill -seed %d -rounds %d -server %s -args %q\n",
-			err, s.seed, s.rounds, s.server, s.args)
-		os.Exit(1)
+	os.Exit(judged(s))
+}
+
+// judged runs the rounds and gives the exit code.
+func judged(s settings) int {
+	if s.disk && os.Getenv(inNamespace) == "" {
+		code, err := ownMounts()
+		if err == nil {
+			return code
+		}
+		fmt.Printf("NOT JUDGED: %v\n", err)
+		return 3
+	}
+	work, mode := run, ""
+	if s.disk {
+		work, mode = runDisk, " -disk"
+	}
+	err := work(s)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errNoMounts):
+		fmt.Printf("NOT JUDGED: %v\n", err)
+		return 3
+	default:
+		fmt.Printf("FAILED: %v\nrepeat with: go run ./kill%s -seed %d -rounds %d -server %s -args %q\n",
+			err, mode, s.seed, s.rounds, s.server, s.args)
+		return 1
 	}
 }
 

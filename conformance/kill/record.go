@@ -60,6 +60,35 @@ type record struct {
 	highestBy  string
 	hashes     []hash
 	faults     []string
+	// writes and reads are when they were last answered, and the longest that they were not.
+	writes, reads pulse
+	// refused counts the operations for which there was no room, watchesEnded the watches that ended.
+	refused, watchesEnded int
+}
+
+// pulse is the rhythm of answers.
+type pulse struct {
+	mu      sync.Mutex
+	last    time.Time
+	longest time.Duration
+}
+
+// beat notes an answer.
+func (p *pulse) beat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.After(p.last) {
+		if !p.last.IsZero() {
+			p.longest = max(p.longest, now.Sub(p.last))
+		}
+		p.last = now
+	}
+}
+
+func (p *pulse) since() (last time.Time, longest time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last, p.longest
 }
 
 // hash is a HashKV answer.
@@ -79,6 +108,9 @@ func (r *record) answered(o *operation, revision int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.known, o.revision = true, revision
+	if revision > 0 {
+		r.writes.beat()
+	}
 }
 
 // saw notes a revision that was shown to a client in any way.

@@ -18,6 +18,28 @@ use crate::writer::Writer;
 
 /// How long to wait before a gap in a full journal is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(200);
+/// So often it is said that batches are refused, as long as they are: a log may be on the same disk.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// What is said of batches that the journal refuses.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    /// When it was said last.
+    said: Option<Duration>,
+    left_out: u64,
+}
+
+impl Refusals {
+    /// Whether to say it now; how many were left out before.
+    fn admit(&mut self, now: Duration) -> Option<u64> {
+        if self.said.is_some_and(|said| now.saturating_sub(said) < SAY_EVERY) {
+            self.left_out += 1;
+            return None;
+        }
+        self.said = Some(now);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
 
 impl Writer {
     /// Somebody else's entry stands in the slot: apply it, and offer our commands again.
@@ -52,7 +74,10 @@ impl Writer {
     /// Nothing was written, for certain: say so to who waits. The slot is free, and those behind it wait
     /// for it; if there are any, an empty entry will fill the gap once there is room.
     pub(crate) fn refused(&mut self, offer: Offer, why: &JournalError) {
-        tracing::error!(slot = %offer.slot, error = %why, "the journal refused a batch");
+        if let Some(left_out) = self.refusals.admit(self.shared.clock.monotonic()) {
+            let slot = offer.slot;
+            tracing::error!(%slot, error = %why, "left-out" = left_out, "the journal refused a batch");
+        }
         let Some(fault) = passing(why) else {
             return self.give_up(offer, Ending::Failed, why.to_string());
         };
@@ -164,5 +189,22 @@ fn passing(why: &JournalError) -> Option<Fault> {
         JournalError::Full(_) => Some(Fault::NoSpace),
         JournalError::Unavailable(why) => Some(Fault::Unavailable(why.clone())),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_said_from_time_to_time() {
+        let mut refusals = Refusals::default();
+        let now = Duration::from_secs(100);
+        assert_eq!(refusals.admit(now), Some(0));
+        for _ in 0..1000 {
+            assert_eq!(refusals.admit(now + SAY_EVERY / 2), None);
+        }
+        assert_eq!(refusals.admit(now + SAY_EVERY), Some(1000));
+        assert_eq!(refusals.admit(now + 3 * SAY_EVERY), Some(0));
     }
 }

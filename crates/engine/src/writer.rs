@@ -23,6 +23,7 @@ use crate::observer::{Applied, Checkpointed};
 use crate::offer::{Offer, Settled, settle};
 use crate::quota::Quota;
 use crate::replicas::{KEPT, PULSE, Replica, Role, has_another_writer};
+use crate::setback::Refusals;
 use crate::shared::Shared;
 use crate::vitals::Ending;
 use crate::watch::Hub;
@@ -53,6 +54,7 @@ pub(crate) struct Writer {
     pub(crate) offers: VecDeque<Offer>,
     pub(crate) in_flight: FuturesOrdered<BoxFuture<'static, Settled>>,
     pub(crate) next_slot: Slot,
+    pub(crate) refusals: Refusals,
     /// Leases are due: their end goes before all else.
     pub(crate) ends_due: bool,
     /// When the writer learnt of what it is applying.
@@ -92,6 +94,7 @@ impl Writer {
             offers: VecDeque::new(),
             in_flight: FuturesOrdered::new(),
             next_slot,
+            refusals: Refusals::default(),
             ends_due: false,
             learnt: Duration::ZERO,
             compacting: None,

@@ -43,11 +43,22 @@ pub(crate) fn write(folder: &Path, image: &Image) -> io::Result<(u64, Duration)>
     file.finish()
 }
 
-/// A checkpoint that has not its name yet.
+/// A checkpoint that has not its name yet. Dropped before that, it is removed: on a full disk what it took
+/// is what the journal waits for.
 pub(super) struct Unfinished {
     file: File,
     path: PathBuf,
     named: PathBuf,
+    finished: bool,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Best effort: the next start removes it, too.
+            drop(fs::remove_file(&self.path));
+        }
+    }
 }
 
 impl Unfinished {
@@ -55,9 +66,10 @@ impl Unfinished {
         fs::create_dir_all(folder)?;
         let named = folder.join(format!("{:020}{SUFFIX}", position.0));
         let path = named.with_extension("unfinished");
-        let mut file = File::create(&path)?;
-        file.write_all(&MAGIC)?;
-        Ok(Self { file, path, named })
+        let file = File::create(&path)?;
+        let mut unfinished = Self { file, path, named, finished: false };
+        unfinished.file.write_all(&MAGIC)?;
+        Ok(unfinished)
     }
 
     pub(super) const fn file(&self) -> &File {
@@ -82,6 +94,7 @@ impl Unfinished {
         let sync = begun.elapsed();
         let bytes = self.file.metadata()?.len();
         fs::rename(&self.path, &self.named)?;
+        self.finished = true;
         sync_folder(&self.named)?;
         Ok((bytes, sync))
     }
@@ -307,4 +320,27 @@ fn damaged(path: &Path, offset: u64, what: &str) -> OpenError {
         "{} is damaged at byte {offset}: {what}; restore the data directory from a backup",
         path.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finished_takes_no_room() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut file = Unfinished::begin(dir.path(), Position(7)).expect("begun");
+        file.write(b"block").expect("written");
+        assert_eq!(list(dir.path()).expect("listed").unfinished.len(), 1);
+        drop(file);
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 0);
+
+        // It cannot have its name.
+        fs::create_dir(dir.path().join(format!("{:020}{SUFFIX}", 8))).expect("made");
+        let image = State::new().image();
+        let mut file = Unfinished::begin(dir.path(), Position(8)).expect("begun");
+        image.chunks().for_each(|chunk| file.write(&chunk).expect("written"));
+        assert!(file.finish().is_err());
+        assert_eq!(list(dir.path()).expect("listed").unfinished.len(), 0);
+    }
 }
