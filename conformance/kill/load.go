@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"conformance/store"
 )
 
 const (
@@ -32,7 +34,7 @@ type load struct {
 	*record
 	kv     pb.KVClient
 	lease  pb.LeaseClient
-	watch  pb.WatchClient
+	conn   *grpc.ClientConn
 	upkeep pb.MaintenanceClient
 	round  int
 	start  int64
@@ -210,7 +212,7 @@ func (l *load) hasher(ctx context.Context, _ int, _ *rand.Rand) {
 
 // watcher records all events from the round's start on.
 func (l *load) watcher(ctx context.Context, me int, _ *rand.Rand) {
-	stream, err := openWatch(ctx, l.watch, l.start+1)
+	stream, err := store.OpenWatch(ctx, l.conn, l.start+1)
 	if err != nil {
 		return
 	}
@@ -235,17 +237,6 @@ func (l *load) watcher(ctx context.Context, me int, _ *rand.Rand) {
 			_ = stream.Send(progressRequest)
 		}
 	}
-}
-
-func openWatch(ctx context.Context, client pb.WatchClient, from int64, options ...grpc.CallOption) (
-	pb.Watch_WatchClient, error) {
-	stream, err := client.Watch(ctx, options...)
-	if err != nil {
-		return nil, err
-	}
-	return stream, stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{
-		CreateRequest: &pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0},
-			StartRevision: from}}})
 }
 
 var progressRequest = &pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{

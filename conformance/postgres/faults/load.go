@@ -21,6 +21,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"conformance/postgres/replicas"
+	"conformance/store"
 )
 
 const (
@@ -55,7 +56,7 @@ func (r *run) startLoad(parent context.Context, from int64) (*load, error) {
 	number := 0
 	spawn := func(ctx context.Context, group *sync.WaitGroup, do func(context.Context, *client),
 		through *replicas.Replica) error {
-		conn, err := dial(through.Endpoint)
+		conn, err := dial(through.ForClients())
 		if err != nil {
 			return err
 		}
@@ -78,6 +79,12 @@ func (r *run) startLoad(parent context.Context, from int64) (*load, error) {
 		}
 	}
 	l.clients.Go(func() { r.leases.traffic(ctx, l) })
+	for _, do := range []func(context.Context, *client){list, compact} {
+		if err := spawn(ctx, &l.clients, do, r.set.Replicas[0]); err != nil {
+			l.finish()
+			return nil, err
+		}
+	}
 	return l, nil
 }
 
@@ -289,7 +296,7 @@ func watch(ctx context.Context, c *client) {
 func (c *client) watchFrom(ctx context.Context, from int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := openWatch(ctx, c.conn, from)
+	stream, err := store.OpenWatch(ctx, c.conn, from)
 	if err != nil {
 		return err
 	}
@@ -306,15 +313,6 @@ func (c *client) watchFrom(ctx context.Context, from int64) error {
 		c.run.leases.observe(reply.Events, c.record)
 		c.saw(c.through, reply.Events)
 	}
-}
-
-func openWatch(ctx context.Context, conn *grpc.ClientConn, from int64) (pb.Watch_WatchClient, error) {
-	stream, err := pb.NewWatchClient(conn).Watch(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return stream, stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{
-		CreateRequest: &pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, StartRevision: from}}})
 }
 
 func pause(ctx context.Context, length time.Duration) {
