@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ const (
 	late         = 10 * time.Millisecond
 	probesOpen   = 600
 	mixerPause   = 8 * time.Millisecond
+	padding      = 2048
 )
 
 // load is the traffic of one episode: on every replica clients that share a few keys, probes that measure, a watcher.
@@ -168,6 +170,10 @@ func limited() (context.Context, context.CancelFunc) {
 
 func (c *client) put(ctx context.Context, o *operation) bool {
 	o.value = c.value()
+	if o.probe && c.run.draw > 0 {
+		// So much that the replicas write checkpoints and trim the journal while they are struck.
+		o.value += strings.Repeat(".", padding)
+	}
 	c.begin(o)
 	request, cancel := limited()
 	defer cancel()

@@ -54,7 +54,7 @@ type operation struct {
 func (o *operation) writes() bool { return o.kind == put || o.kind == remove || o.kind == swap }
 
 func (o *operation) String() string {
-	return fmt.Sprintf("%v %s=%q through %s (expected %d; answered %v, done %v, revision %d, from %v to %v, showed {%v})",
+	return fmt.Sprintf("%v %s=%.40q through %s (expected %d; answered %v, done %v, revision %d, from %v to %v, showed {%v})",
 		o.kind, o.key, o.value, o.through, o.expected, o.known, o.done, o.revision, o.call, o.end, o.shown)
 }
 
