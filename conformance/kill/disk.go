@@ -171,7 +171,7 @@ func (s *strikes) under(name string, strike func(*toll) error) error {
 	defer cancel()
 	traffic := &load{record: s.now, round: s.number, start: s.revision, judge: s.judge, stubborn: true,
 		padding: paddedBytes, kv: pb.NewKVClient(s.conn), lease: pb.NewLeaseClient(s.conn),
-		watch: pb.NewWatchClient(s.conn), upkeep: pb.NewMaintenanceClient(s.conn)}
+		conn: s.conn, upkeep: pb.NewMaintenanceClient(s.conn)}
 	wait := traffic.run(ctx)
 	time.Sleep(s.length())
 	failed := s.checkpointsFailed()

@@ -80,7 +80,7 @@ func (j *judge) round() error {
 	defer cancel()
 	traffic := &load{record: record, round: j.number, start: j.revision, judge: j,
 		kv: pb.NewKVClient(j.conn), lease: pb.NewLeaseClient(j.conn),
-		watch: pb.NewWatchClient(j.conn), upkeep: pb.NewMaintenanceClient(j.conn)}
+		conn: j.conn, upkeep: pb.NewMaintenanceClient(j.conn)}
 	wait := traffic.run(ctx)
 	time.Sleep(j.length())
 	j.server.Kill()
@@ -139,32 +139,7 @@ func (j *judge) everything(revision int64) (*pb.RangeResponse, error) {
 func (j *judge) history(from, to int64) ([]*mvccpb.Event, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if from == to {
-		return nil, nil
-	}
-	stream, err := openWatch(ctx, pb.NewWatchClient(j.conn), from+1)
-	if err != nil {
-		return nil, err
-	}
-	var events []*mvccpb.Event
-	for {
-		reply, err := stream.Recv()
-		if err != nil {
-			return nil, fmt.Errorf("history %d to %d ends at %d events: %w", from, to, len(events), err)
-		}
-		if reply.Canceled {
-			return nil, fmt.Errorf("history from %d is refused: %v", from, reply)
-		}
-		for _, event := range reply.Events {
-			if event.Kv.ModRevision > to {
-				return events, nil
-			}
-			events = append(events, event)
-		}
-		if len(events) > 0 && events[len(events)-1].Kv.ModRevision == to {
-			return events, nil
-		}
-	}
+	return store.History(ctx, j.conn, from, to)
 }
 
 // check holds the round's record against what the restarted server says.

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"conformance/store"
 )
 
 const (
@@ -36,7 +38,7 @@ type load struct {
 	*record
 	kv     pb.KVClient
 	lease  pb.LeaseClient
-	watch  pb.WatchClient
+	conn   *grpc.ClientConn
 	upkeep pb.MaintenanceClient
 	round  int
 	start  int64
@@ -291,7 +293,7 @@ func (l *load) watcher(ctx context.Context, me int, _ *rand.Rand) {
 
 // watchFrom records events until its stream ends, and says if another may follow.
 func (l *load) watchFrom(ctx context.Context, me int, from *int64) bool {
-	stream, err := openWatch(ctx, l.watch, *from)
+	stream, err := store.OpenWatch(ctx, l.conn, *from)
 	if err != nil {
 		return true
 	}
@@ -319,17 +321,6 @@ func (l *load) watchFrom(ctx context.Context, me int, from *int64) bool {
 			_ = stream.Send(progressRequest)
 		}
 	}
-}
-
-func openWatch(ctx context.Context, client pb.WatchClient, from int64, options ...grpc.CallOption) (
-	pb.Watch_WatchClient, error) {
-	stream, err := client.Watch(ctx, options...)
-	if err != nil {
-		return nil, err
-	}
-	return stream, stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{
-		CreateRequest: &pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0},
-			StartRevision: from}}})
 }
 
 var progressRequest = &pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{

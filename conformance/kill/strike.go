@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"conformance/store"
+
 	"google.golang.org/grpc"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -182,7 +184,7 @@ func (s *strikes) large(ctx context.Context, kv pb.KVClient) error {
 
 // anEvent waits for the first event of a watch of everything since the round began.
 func (s *strikes) anEvent(ctx context.Context, conn *grpc.ClientConn) error {
-	stream, err := openWatch(ctx, pb.NewWatchClient(conn), s.revision+1)
+	stream, err := store.OpenWatch(ctx, conn, s.revision+1)
 	for err == nil {
 		var reply *pb.WatchResponse
 		if reply, err = stream.Recv(); len(reply.GetEvents()) > 0 {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -39,6 +40,8 @@ type Options struct {
 	Secure *tls.Config
 	// StartLimit is how long a start may take; 20 s if zero.
 	StartLimit time.Duration
+	// Env is added to the server's environment.
+	Env []string
 }
 
 // Server is one running (or killed) server process.
@@ -51,8 +54,16 @@ type Server struct {
 	options Options
 	own     []string
 	peer    string
+	// mu guards which process it is: one may be started while others ask how it is.
+	mu      sync.Mutex
 	process *exec.Cmd
 	exited  chan error
+}
+
+func (s *Server) running() (*exec.Cmd, chan error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process, s.exited
 }
 
 const (
@@ -137,6 +148,7 @@ func (s *Server) Launch() error {
 	defer log.Close()
 	process := exec.Command(s.options.Binary, s.flags()...)
 	process.Stdout, process.Stderr = log, log
+	process.Env = append(os.Environ(), s.options.Env...)
 	// The servers must not outlive the harness, however it ends.
 	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := process.Start(); err != nil {
@@ -144,28 +156,32 @@ func (s *Server) Launch() error {
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- process.Wait() }()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.process, s.exited = process, exited
 	return nil
 }
 
 // Kill sends SIGKILL and waits for the end of the process.
 func (s *Server) Kill() {
-	if s.process == nil {
+	process, exited := s.running()
+	if process == nil {
 		return
 	}
-	s.process.Process.Kill()
-	err := <-s.exited
-	s.exited <- err
+	process.Process.Kill()
+	err := <-exited
+	exited <- err
 }
 
 // Stop sends SIGTERM and says if the process did not end in time or not with 0.
 func (s *Server) Stop() error {
-	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
+	process, exited := s.running()
+	if err := process.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	select {
-	case err := <-s.exited:
-		s.exited <- err
+	case err := <-exited:
+		exited <- err
 		// etcd passes the signal on to itself after a clean shutdown.
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
@@ -187,16 +203,20 @@ func (s *Server) Remove() {
 }
 
 // Signal sends any other signal, such as those that stop a process and let it go on.
-func (s *Server) Signal(signal syscall.Signal) error { return s.process.Process.Signal(signal) }
+func (s *Server) Signal(signal syscall.Signal) error {
+	process, _ := s.running()
+	return process.Process.Signal(signal)
+}
 
 // Alive tells whether the process is still running.
 func (s *Server) Alive() bool {
-	if s.process == nil {
+	process, exited := s.running()
+	if process == nil {
 		return false
 	}
 	select {
-	case err := <-s.exited:
-		s.exited <- err
+	case err := <-exited:
+		exited <- err
 		return false
 	default:
 		return true
@@ -207,7 +227,10 @@ func (s *Server) Alive() bool {
 func (s *Server) Peer() string { return strings.TrimPrefix(s.peer, "http://") }
 
 // PID is the process's id.
-func (s *Server) PID() int { return s.process.Process.Pid }
+func (s *Server) PID() int {
+	process, _ := s.running()
+	return process.Process.Pid
+}
 
 // LogTail returns the last lines of the server's log.
 func (s *Server) LogTail(lines int) string {

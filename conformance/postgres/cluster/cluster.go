@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"conformance/postgres/disk"
 	"conformance/store"
 )
 
@@ -34,6 +35,8 @@ type Options struct {
 	TLS bool
 	// Settings are added to each node's configuration.
 	Settings map[string]string
+	// Disk is the size of each node's directory, a file system of its own in memory; part of a larger one if zero.
+	Disk int64
 }
 
 // Cluster is a monitor and its nodes.
@@ -57,6 +60,7 @@ type Node struct {
 	Port int
 
 	dir     string
+	ownDisk bool
 	cluster *Cluster
 	keeper  *keeper
 }
@@ -213,6 +217,11 @@ func (c *Cluster) urlOf(database, user, password string, nodes ...*Node) string 
 	return all.String()
 }
 
+// JournalURL is URL with the password in a file, which is how a server is told.
+func (c *Cluster) JournalURL(passwordFile string) string {
+	return c.urlOf(Database, User, "", c.Nodes...) + "&password_file=" + url.QueryEscape(passwordFile)
+}
+
 // CreateDatabase makes another database of the same user on the primary, for another cluster or a rival.
 func (c *Cluster) CreateDatabase(ctx context.Context, name string) error {
 	primary, err := c.Primary(ctx)
@@ -313,6 +322,11 @@ func (c *Cluster) Stop() error {
 	var failures []error
 	for _, node := range all {
 		failures = append(failures, node.end())
+	}
+	for _, node := range all {
+		if node.ownDisk {
+			failures = append(failures, disk.Unmount(node.dir))
+		}
 	}
 	return errors.Join(append(failures, os.RemoveAll(c.Dir))...)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"conformance/postgres/disk"
 )
 
 // keeper is the running pg_autoctl of a node.
@@ -24,6 +26,12 @@ func (c *Cluster) newNode(name string, port int) (*Node, error) {
 	node := &Node{Name: name, Port: port, dir: filepath.Join(c.Dir, name), cluster: c}
 	if err := os.MkdirAll(node.dir, 0o700); err != nil {
 		return nil, err
+	}
+	if c.options.Disk != 0 && name != "monitor" {
+		if err := disk.Mount(node.dir, c.options.Disk); err != nil {
+			return nil, err
+		}
+		node.ownDisk = true
 	}
 	return node, c.owner.give(node.dir)
 }

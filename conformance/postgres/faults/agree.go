@@ -10,15 +10,17 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"conformance/store"
 )
 
-// sameHashes asks every replica for the hash of everything at one revision.
-func (r *run) sameHashes(ctx context.Context, revision int64) error {
+// sameHashes asks every replica for the hash of everything at one revision, and gives what all have compacted.
+func (r *run) sameHashes(ctx context.Context, revision int64) (compacted int64, err error) {
 	var first *pb.HashKVResponse
 	for _, replica := range r.set.Replicas {
 		conn, err := replica.Dial()
 		if err != nil {
-			return err
+			return 0, err
 		}
 		limited, cancel := context.WithTimeout(ctx, 20*time.Second)
 		// A linearizable read first: HashKV is the member's own, wherever it is.
@@ -30,21 +32,21 @@ func (r *run) sameHashes(ctx context.Context, revision int64) error {
 		cancel()
 		conn.Close()
 		if err != nil {
-			return fmt.Errorf("hash of %s at %d: %w", replica.Name, revision, err)
+			return 0, fmt.Errorf("hash of %s at %d: %w", replica.Name, revision, err)
 		}
 		if first == nil {
 			first = reply
 		}
 		if reply.Hash != first.Hash || reply.CompactRevision != first.CompactRevision {
-			return fmt.Errorf("%s has hash %d at %d (compacted %d), %s %d (%d)", r.set.Replicas[0].Name, first.Hash,
+			return 0, fmt.Errorf("%s has hash %d at %d (compacted %d), %s %d (%d)", r.set.Replicas[0].Name, first.Hash,
 				revision, first.CompactRevision, replica.Name, reply.Hash, reply.CompactRevision)
 		}
 	}
-	return nil
+	return first.CompactRevision, nil
 }
 
-// conclude compares the replicas after the last fault: leases end, and watches from the first revision on tell the same
-// everywhere, also where a replica began again with nothing.
+// conclude compares the replicas after the last fault: leases end, and watches from the first revision on that is not
+// compacted tell the same everywhere, also where a replica began again with nothing.
 func (r *run) conclude(ctx context.Context) error {
 	err := r.ask(ctx, func(ctx context.Context, conn *grpc.ClientConn) error { return r.leases.awaitEnds(ctx, conn) })
 	if err != nil {
@@ -54,6 +56,7 @@ func (r *run) conclude(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	from := max(r.first, r.compactions.compacted)
 	var first []*mvccpb.Event
 	for _, replica := range r.set.Replicas {
 		conn, err := replica.Dial()
@@ -61,7 +64,7 @@ func (r *run) conclude(ctx context.Context) error {
 			return err
 		}
 		limited, cancel := context.WithTimeout(ctx, catchUpLimit)
-		events, err := eventsOf(limited, conn, r.first, to)
+		events, err := store.History(limited, conn, from, to)
 		cancel()
 		conn.Close()
 		if err != nil {
@@ -74,8 +77,9 @@ func (r *run) conclude(ctx context.Context) error {
 			return fmt.Errorf("%s and %s: %w", r.set.Replicas[0].Name, replica.Name, err)
 		}
 	}
-	fmt.Printf("every replica tells the same %d events from revision %d on\n", len(first), r.first+1)
-	return r.sameHashes(ctx, to)
+	fmt.Printf("every replica tells the same %d events from revision %d on\n", len(first), from+1)
+	_, err = r.sameHashes(ctx, to)
+	return err
 }
 
 func sameEvents(a, b []*mvccpb.Event) error {

@@ -93,7 +93,11 @@ func (h *history) check(r *record) (tally, error) {
 }
 
 // tally is what was checked.
-type tally struct{ writes, refused, undecided, landed, reads, glances, events, searched int }
+type tally struct {
+	writes, refused, undecided, landed, reads, glances, lists, compactions, events, searched int
+	// unsearched are episodes with too many orders.
+	unsearched int
+}
 
 func (t *tally) add(o tally) {
 	t.writes += o.writes
@@ -102,14 +106,17 @@ func (t *tally) add(o tally) {
 	t.landed += o.landed
 	t.reads += o.reads
 	t.glances += o.glances
+	t.lists += o.lists
 	t.events += o.events
 	t.searched += o.searched
+	t.unsearched += o.unsearched
 }
 
 func (t tally) String() string {
 	return fmt.Sprintf("%d acknowledged writes, %d refused, %d without an answer (of which %d landed), %d linearizable "+
-		"and %d serializable reads, %d watched events, %d operations searched", t.writes, t.refused, t.undecided,
-		t.landed, t.reads, t.glances, t.events, t.searched)
+		"and %d serializable reads, %d paged lists, %d compactions, %d watched events, %d operations searched (%d episodes had too "+
+		"many orders)", t.writes, t.refused, t.undecided, t.landed, t.reads, t.glances, t.lists, t.compactions, t.events,
+		t.searched, t.unsearched)
 }
 
 // checkAuthors looks for somebody who asked for each event.
@@ -202,9 +209,12 @@ func (h *history) checkWrite(o *operation, t *tally) error {
 }
 
 func (h *history) checkRead(o *operation, t *tally) error {
-	if o.kind == glance {
+	switch o.kind {
+	case glance:
 		t.glances++
-	} else {
+	case listing:
+		t.lists++
+	default:
 		t.reads++
 	}
 	if o.revision < h.from {
@@ -213,6 +223,9 @@ func (h *history) checkRead(o *operation, t *tally) error {
 			return nil
 		}
 		return fmt.Errorf("a linearizable read showed revision %d, the episode began at %d: %v", o.revision, h.from, o)
+	}
+	if o.kind == listing {
+		return h.checkList(o)
 	}
 	if want := h.at(o.key, o.revision); !proto.Equal(want, o.shown) && (want != nil || o.shown != nil) {
 		return fmt.Errorf("a read showed what is not in history ({%v}): %v", want, o)

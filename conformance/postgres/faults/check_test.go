@@ -62,7 +62,7 @@ func verdict(t *testing.T, r *record, events []*mvccpb.Event) error {
 	if _, err := h.check(r); err != nil {
 		return err
 	}
-	_, err = h.search(r, filepath.Join(t.TempDir(), "failure.html"))
+	_, _, err = h.search(r, filepath.Join(t.TempDir(), "failure.html"))
 	return err
 }
 
@@ -134,7 +134,7 @@ func TestTheSearchSeesWhatCannotBeOrdered(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := h.search(r, filepath.Join(t.TempDir(), "failure.html")); err == nil {
+			if _, _, err := h.search(r, filepath.Join(t.TempDir(), "failure.html")); err == nil {
 				t.Fatal("an order was found")
 			}
 		})

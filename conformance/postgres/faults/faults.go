@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
+	"conformance/postgres/cluster"
 	"conformance/postgres/replicas"
 )
 
@@ -16,8 +16,11 @@ type fault struct {
 	// most is how long writes through replicas that are left alone may pause, beyond what PostgreSQL itself was away;
 	// zero is no goal.
 	most   time.Duration
-	strike func(context.Context, *blow) error
+	strike strike
 }
+
+// strike begins a fault; what it leaves in the blow ends it.
+type strike func(context.Context, *blow) error
 
 type need int
 
@@ -25,6 +28,11 @@ const (
 	anything need = iota
 	several
 	postgres
+	// ways needs proxies before clients and journal, and a password.
+	ways
+	// owned needs disks and a network of this program's own.
+	owned
+	clocks
 )
 
 // unfit says why a fault cannot happen here; empty if it can.
@@ -34,19 +42,32 @@ func (f fault) unfit(r *run) string {
 		return "there is one replica"
 	case f.needs == postgres && r.database == nil:
 		return "there is no PostgreSQL here that may be struck"
+	case f.equips() && (r.real || r.database == nil):
+		return "there is no journal here whose ways, disks and passwords are ours"
+	case f.needs == owned && !r.owned:
+		return "disks and a network of our own take root"
+	case f.needs == clocks && r.clock == "":
+		return "there is no C compiler for the library that sets a clock off"
 	}
 	return ""
 }
+
+// equips tells that a fault needs more around the replicas than they have by themselves.
+func (f fault) equips() bool { return f.needs == ways || f.needs == owned || f.needs == clocks }
 
 // blow is one strike: who is struck, what heals it, what is to be said of it.
 type blow struct {
 	*run
 	load   *load
-	struck *replicas.Replica
+	struck []*replicas.Replica
 	heal   func(context.Context) error
 	note   string
 	// away is how long PostgreSQL took no write.
 	away time.Duration
+	// drawn tells that others strike meanwhile: what cannot be had then is done without.
+	drawn bool
+	// number was drawn, and chooses among several.
+	number int
 }
 
 const (
@@ -58,179 +79,49 @@ var faults = []fault{
 	{"nothing", anything, 0, func(context.Context, *blow) error { return nil }},
 	{"hand-over asked for (MoveLeader)", several, handOverGoal, handOver},
 	{"writer ended with SIGTERM", several, handOverGoal, endWriter},
-	{"writer killed -9", several, takeOverGoal, killWriter},
-	{"writer stopped and woken", several, takeOverGoal, stopWriter},
-	{"replica killed and emptied", several, handOverGoal, emptyReplica},
-	{"writer killed and emptied", several, takeOverGoal, emptyWriter},
-	{"forwarding to the writer refused", several, takeOverGoal, cut(replicas.Refused)},
-	{"forwarding to the writer swallowed", several, takeOverGoal, cut(replicas.Swallowed)},
+	{"writer killed -9", several, takeOverGoal, killed((*blow).writer)},
+	{"writer stopped and woken", several, takeOverGoal, stopped((*blow).writer)},
+	{"replica killed and emptied", several, handOverGoal, emptied((*blow).follower)},
+	{"writer killed and emptied", several, takeOverGoal, emptied((*blow).writer)},
+	{"forwarding to the writer refused", several, takeOverGoal, cutPeers((*blow).writer, replicas.Refused)},
+	{"forwarding to the writer swallowed", several, takeOverGoal, cutPeers((*blow).writer, replicas.Swallowed)},
 	{"PostgreSQL's primary killed -9", postgres, takeOverGoal, killPrimary},
 	{"PostgreSQL's primary and the writer killed", postgres, takeOverGoal, killBoth},
-}
 
-func (b *blow) writer(ctx context.Context) (*replicas.Replica, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	return b.set.Writer(ctx)
-}
+	{"replica killed", several, handOverGoal, killed((*blow).follower)},
+	{"replica stopped and woken", several, handOverGoal, stopped((*blow).follower)},
+	{"what is said to the writer swallowed, one way", several, takeOverGoal, cutPeers((*blow).writer, replicas.Deaf)},
+	{"what the writer answers swallowed, one way", several, takeOverGoal, cutPeers((*blow).writer, replicas.Mute)},
+	{"writer cut from the other replicas", several, takeOverGoal, isolated((*blow).writer, replicas.Swallowed)},
+	{"replica cut from the other replicas", several, handOverGoal, isolated((*blow).follower, replicas.Swallowed)},
+	{"two replicas cut from one another", several, handOverGoal, cutPair},
+	{"ways between replicas slow", several, 0, slowPeers},
 
-// handOver lets the next member in order lead; nobody is struck.
-func handOver(ctx context.Context, b *blow) error {
-	from, err := b.writer(ctx)
-	if err != nil {
-		return err
-	}
-	to := b.set.Others(from)[0]
-	began := time.Now()
-	if err := b.set.HandOver(ctx, from, to); err != nil {
-		return fmt.Errorf("MoveLeader: %w", err)
-	}
-	b.note = fmt.Sprintf("%s to %s, answered after %v", from.Name, to.Name, time.Since(began).Round(time.Millisecond))
-	now, err := b.writer(ctx)
-	if err == nil && now != to {
-		return fmt.Errorf("%s leads after MoveLeader to %s", now.Name, to.Name)
-	}
-	return err
-}
+	{"writer cut from PostgreSQL, refused", ways, takeOverGoal, cutJournal((*blow).writer, replicas.Refused)},
+	{"writer cut from PostgreSQL, swallowed", ways, 0, cutJournal((*blow).writer, replicas.Swallowed)},
+	{"writer cut from PostgreSQL, answers only", ways, 0, cutJournal((*blow).writer, replicas.Mute)},
+	{"writer's way to PostgreSQL slow", ways, 0, cutJournal((*blow).writer, replicas.Slow)},
+	{"replica cut from PostgreSQL, refused", ways, handOverGoal, cutJournal((*blow).follower, replicas.Refused)},
+	{"replica cut from PostgreSQL, swallowed", ways, handOverGoal, cutJournal((*blow).follower, replicas.Swallowed)},
+	{"replica cut from PostgreSQL, answers only", ways, handOverGoal, cutJournal((*blow).follower, replicas.Mute)},
+	{"all cut from PostgreSQL, refused", ways, 0, cutJournals(replicas.Refused)},
+	{"all cut from PostgreSQL, swallowed", ways, 0, cutJournals(replicas.Swallowed)},
+	{"clients cut from a replica, refused", ways, handOverGoal, cutClients((*blow).anyone, replicas.Refused)},
+	{"clients cut from a replica, swallowed", ways, handOverGoal, cutClients((*blow).anyone, replicas.Swallowed)},
+	{"clients cut from a replica, answers only", ways, handOverGoal, cutClients((*blow).anyone, replicas.Mute)},
 
-func endWriter(ctx context.Context, b *blow) error {
-	writer, err := b.writer(ctx)
-	if err != nil {
-		return err
-	}
-	b.struck, b.heal = writer, func(context.Context) error { return writer.Restart() }
-	began := time.Now()
-	err = writer.Stop()
-	b.note = fmt.Sprintf("%s ended in %v", writer.Name, time.Since(began).Round(time.Millisecond))
-	return err
-}
-
-func killWriter(ctx context.Context, b *blow) error {
-	writer, err := b.writer(ctx)
-	if err != nil {
-		return err
-	}
-	b.struck, b.heal = writer, func(context.Context) error { return writer.Restart() }
-	writer.Kill()
-	return nil
-}
-
-// stopWriter stops the process longer than every time-out and wakes it: it does not know that time has passed.
-func stopWriter(ctx context.Context, b *blow) error {
-	writer, err := b.writer(ctx)
-	if err != nil {
-		return err
-	}
-	b.struck = writer
-	if err := writer.Pause(); err != nil {
-		return err
-	}
-	b.note = fmt.Sprintf("%s for %v", writer.Name, b.paused)
-	pause(ctx, b.paused)
-	return writer.Resume()
-}
-
-func emptyReplica(ctx context.Context, b *blow) error {
-	writer, err := b.writer(ctx)
-	if err != nil {
-		return err
-	}
-	return b.empty(b.set.Others(writer)[0])
-}
-
-func emptyWriter(ctx context.Context, b *blow) error {
-	writer, err := b.writer(ctx)
-	if err != nil {
-		return err
-	}
-	return b.empty(writer)
-}
-
-func (b *blow) empty(r *replicas.Replica) error {
-	b.struck = r
-	b.heal = func(ctx context.Context) error {
-		if err := r.Empty(ctx); err != nil {
-			return err
-		}
-		began := time.Now()
-		err := r.Restart()
-		b.note = fmt.Sprintf("%s served %v after its start with nothing", r.Name, time.Since(began).Round(time.Millisecond))
-		return err
-	}
-	r.Kill()
-	return nil
-}
-
-// cut makes the writer unreachable for the other replicas, while its clients and its journal are not.
-func cut(how replicas.Cut) func(context.Context, *blow) error {
-	return func(ctx context.Context, b *blow) error {
-		writer, err := b.writer(ctx)
-		if err != nil {
-			return err
-		}
-		b.note = writer.Name
-		if b.real {
-			// A member of an etcd cannot do without the others; a writer on a journal can.
-			b.struck = writer
-		}
-		writer.Cut(how)
-		b.heal = func(context.Context) error {
-			writer.Cut(replicas.Through)
-			return nil
-		}
-		return nil
-	}
-}
-
-// killPrimary kills the database's primary with all that belongs to it; beside the replicas, a client that only inserts
-// and commits shows how long PostgreSQL itself was away.
-func killPrimary(ctx context.Context, b *blow) error {
-	bare, err := startBare(ctx, b.database.URL())
-	if err != nil {
-		return err
-	}
-	pause(ctx, time.Second)
-	killed, _, err := b.database.KillPrimary(ctx)
-	if err != nil {
-		bare.stop()
-		return err
-	}
-	b.heal = func(ctx context.Context) error {
-		if err := killed.Restart(); err != nil {
-			return err
-		}
-		limited, cancel := context.WithTimeout(ctx, recoverLimit)
-		defer cancel()
-		if err := b.database.AwaitHealthy(limited); err != nil {
-			return err
-		}
-		longest, err := bare.judge(limited)
-		b.away = longest
-		b.note = fmt.Sprintf("%s; a bare insert paused %v; %v", killed.Name, longest.Round(time.Millisecond), bare)
-		return err
-	}
-	limited, cancel := context.WithTimeout(ctx, recoverLimit)
-	defer cancel()
-	_, err = b.database.AwaitPromotion(limited, killed)
-	return err
-}
-
-func killBoth(ctx context.Context, b *blow) error {
-	writer, err := b.writer(ctx)
-	if err != nil {
-		return err
-	}
-	b.struck = writer
-	writer.Kill()
-	if err := killPrimary(ctx, b); err != nil {
-		return err
-	}
-	database := b.heal
-	b.heal = func(ctx context.Context) error {
-		if err := writer.Restart(); err != nil {
-			return err
-		}
-		return database(ctx)
-	}
-	return nil
+	{"PostgreSQL's primary stopped and woken", postgres, 0, stopPrimary},
+	{"a standby of PostgreSQL stopped and woken", postgres, 0, stopStandby},
+	{"every connection to PostgreSQL ended", postgres, 0, terminate},
+	{"one standby cut from PostgreSQL's primary", owned, 0, cutStandbys(1, cluster.Both)},
+	{"both standbys cut from PostgreSQL's primary", owned, 0, cutStandbys(2, cluster.Both)},
+	{"acknowledgements of both standbys lost", owned, 0, cutStandbys(2, cluster.Acknowledgements)},
+	{"what both standbys are fed lost", owned, 0, cutStandbys(2, cluster.Downstream)},
+	{"disk of PostgreSQL's primary full", owned, 0, fillPrimary},
+	{"disk of a replica full", owned, handOverGoal, fillReplica},
+	{"disk of a replica full, and it is killed and started", owned, handOverGoal, fillAndKill},
+	{"password changed", ways, 0, changePassword},
+	{"the journal's table gone", postgres, 0, takeTable},
+	{"the journal's table gone, and a replica starts", postgres, 0, takeTableAndStart},
+	{"a replica's clock off by hours", clocks, handOverGoal, setClockOff},
 }

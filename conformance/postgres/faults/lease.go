@@ -44,7 +44,7 @@ func leaseKey(id int64) string { return fmt.Sprintf("lease/%d", id) }
 func (s *leases) traffic(ctx context.Context, l *load) {
 	replicas := l.run.set.Replicas
 	for turn := 0; ctx.Err() == nil; turn++ {
-		conn, err := dial(replicas[turn%len(replicas)].Endpoint)
+		conn, err := dial(replicas[turn%len(replicas)].ForClients())
 		if err != nil {
 			l.fault("%v", err)
 			return

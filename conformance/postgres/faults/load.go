@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"conformance/postgres/replicas"
+	"conformance/store"
 )
 
 const (
@@ -31,6 +33,7 @@ const (
 	late         = 10 * time.Millisecond
 	probesOpen   = 600
 	mixerPause   = 8 * time.Millisecond
+	padding      = 2048
 )
 
 // load is the traffic of one episode: on every replica clients that share a few keys, probes that measure, a watcher.
@@ -55,7 +58,7 @@ func (r *run) startLoad(parent context.Context, from int64) (*load, error) {
 	number := 0
 	spawn := func(ctx context.Context, group *sync.WaitGroup, do func(context.Context, *client),
 		through *replicas.Replica) error {
-		conn, err := dial(through.Endpoint)
+		conn, err := dial(through.ForClients())
 		if err != nil {
 			return err
 		}
@@ -78,6 +81,12 @@ func (r *run) startLoad(parent context.Context, from int64) (*load, error) {
 		}
 	}
 	l.clients.Go(func() { r.leases.traffic(ctx, l) })
+	for _, do := range []func(context.Context, *client){list, compact} {
+		if err := spawn(ctx, &l.clients, do, r.set.Replicas[0]); err != nil {
+			l.finish()
+			return nil, err
+		}
+	}
 	return l, nil
 }
 
@@ -161,6 +170,10 @@ func limited() (context.Context, context.CancelFunc) {
 
 func (c *client) put(ctx context.Context, o *operation) bool {
 	o.value = c.value()
+	if o.probe && c.run.draw > 0 {
+		// So much that the replicas write checkpoints and trim the journal while they are struck.
+		o.value += strings.Repeat(".", padding)
+	}
 	c.begin(o)
 	request, cancel := limited()
 	defer cancel()
@@ -289,7 +302,7 @@ func watch(ctx context.Context, c *client) {
 func (c *client) watchFrom(ctx context.Context, from int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := openWatch(ctx, c.conn, from)
+	stream, err := store.OpenWatch(ctx, c.conn, from)
 	if err != nil {
 		return err
 	}
@@ -306,15 +319,6 @@ func (c *client) watchFrom(ctx context.Context, from int64) error {
 		c.run.leases.observe(reply.Events, c.record)
 		c.saw(c.through, reply.Events)
 	}
-}
-
-func openWatch(ctx context.Context, conn *grpc.ClientConn, from int64) (pb.Watch_WatchClient, error) {
-	stream, err := pb.NewWatchClient(conn).Watch(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return stream, stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{
-		CreateRequest: &pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, StartRevision: from}}})
 }
 
 func pause(ctx context.Context, length time.Duration) {

@@ -5,14 +5,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"conformance/postgres/disk"
 )
 
 type settings struct {
@@ -27,6 +31,7 @@ type settings struct {
 	out      string
 	seed     uint64
 	rounds   int
+	draw     int
 	replicas int
 	mixers   int
 	paused   time.Duration
@@ -47,19 +52,33 @@ func main() {
 	flag.StringVar(&s.out, "out", "", "also write the table into this file")
 	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()%1e9), "of what the clients draw")
 	flag.IntVar(&s.rounds, "rounds", 1, "how often every fault happens")
+	flag.IntVar(&s.draw, "draw", 0, "so many faults drawn by the seed, several at once, instead of each by itself")
 	flag.IntVar(&s.replicas, "replicas", 3, "how many replicas")
 	flag.IntVar(&s.mixers, "mixers", 4, "clients on each replica that share keys, beside its probes")
 	flag.DurationVar(&s.paused, "paused", 15*time.Second, "how long the writer is stopped: longer than every time-out")
 	flag.BoolVar(&s.database, "database", false, "bring up PostgreSQL beside a real etcd too, and strike it: what its failover takes by itself")
 	flag.BoolVar(&s.keep, "keep", false, "keep data and logs")
 	flag.Parse()
+	if s.equipped() {
+		if err := disk.Own(); err != nil {
+			fmt.Printf("%v: what needs them is left out\n", err)
+		}
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := conduct(ctx, s)
 	cancel()
 	if err != nil {
-		fmt.Printf("FAILED: %v\nrepeat with: go run ./postgres/faults -seed %d -binary %s -roll %q -only %q\n", err, s.seed, s.binary, s.roll, s.only)
+		fmt.Printf("FAILED: %v\nrepeat with: go run ./postgres/faults -seed %d -binary %s -roll %q -only %q -draw %d\n", err, s.seed, s.binary, s.roll, s.only, s.draw)
 		os.Exit(1)
 	}
+}
+
+// equipped tells that proxies, disks and clocks of our own are needed for what is asked for.
+func (s settings) equipped() bool {
+	if s.roll != "" || s.journal != "" {
+		return false
+	}
+	return s.draw > 0 || slices.ContainsFunc(faults, func(f fault) bool { return f.equips() && strings.Contains(f.name, s.only) })
 }
 
 // episodes are what happens in a round.
@@ -78,9 +97,31 @@ func conduct(ctx context.Context, s settings) error {
 	}
 	defer r.close()
 	fmt.Printf("seed %d: %d x %s\n", s.seed, s.replicas, r.version)
-	for round := range s.rounds {
+	each := r.inTurn
+	if s.draw > 0 {
+		each = r.byDraw
+	}
+	if err := each(ctx); err != nil {
+		r.failed = true
+		return err
+	}
+	if err := r.conclude(ctx); err != nil {
+		r.failed = true
+		return fmt.Errorf("after all faults: %w\n%s", err, r.tails())
+	}
+	if len(r.losses) > 0 {
+		r.failed = true
+	} else {
+		fmt.Printf("%v\nnothing was lost, changed, reordered or invented\n\n", r.tally)
+	}
+	return errors.Join(r.report(), errors.Join(r.losses...))
+}
+
+// inTurn is every fault by itself, round after round.
+func (r *run) inTurn(ctx context.Context) error {
+	for round := range r.rounds {
 		for _, f := range r.episodes() {
-			if !strings.Contains(f.name, s.only) {
+			if !strings.Contains(f.name, r.only) {
 				continue
 			}
 			if reason := f.unfit(r); reason != "" {
@@ -90,20 +131,14 @@ func conduct(ctx context.Context, s settings) error {
 				continue
 			}
 			if err := r.perform(ctx, f); err != nil {
-				r.failed = true
 				return fmt.Errorf("round %d, %s: %w\n%s", round+1, f.name, err, r.tails())
 			}
 		}
 	}
 	if len(r.rows) == 0 {
-		return fmt.Errorf("no fault is called %q", s.only)
+		return fmt.Errorf("no fault is called %q", r.only)
 	}
-	if err := r.conclude(ctx); err != nil {
-		r.failed = true
-		return fmt.Errorf("after all faults: %w\n%s", err, r.tails())
-	}
-	fmt.Printf("%v\nnothing was lost, changed, reordered or invented\n\n", r.tally)
-	return r.report()
+	return nil
 }
 
 // versionOf is what the binary calls itself, and whether it is a real etcd.

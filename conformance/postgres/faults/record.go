@@ -18,10 +18,12 @@ const (
 	get
 	// glance is a serializable read: it may show the past, but only what was.
 	glance
+	// listing reads all keys, page by page at one revision.
+	listing
 )
 
 func (k kind) String() string {
-	return [...]string{"put", "delete", "swap", "get", "serializable get"}[k]
+	return [...]string{"put", "delete", "swap", "get", "serializable get", "paged list"}[k]
 }
 
 // operation is what a client asked, when, and what it was told. Values are unique over a whole run.
@@ -42,6 +44,9 @@ type operation struct {
 	revision int64
 	// shown is the key as a read showed it, nil if it was not there.
 	shown *mvccpb.KeyValue
+	// listed is all that the pages of a list showed, and counted what the first said there was.
+	listed  []*mvccpb.KeyValue
+	counted int64
 	// probe marks what only measures: it is judged by revision, not by search.
 	probe bool
 }
@@ -49,7 +54,7 @@ type operation struct {
 func (o *operation) writes() bool { return o.kind == put || o.kind == remove || o.kind == swap }
 
 func (o *operation) String() string {
-	return fmt.Sprintf("%v %s=%q through %s (expected %d; answered %v, done %v, revision %d, from %v to %v, showed {%v})",
+	return fmt.Sprintf("%v %s=%.40q through %s (expected %d; answered %v, done %v, revision %d, from %v to %v, showed {%v})",
 		o.kind, o.key, o.value, o.through, o.expected, o.known, o.done, o.revision, o.call, o.end, o.shown)
 }
 
@@ -68,6 +73,8 @@ type record struct {
 	watched    map[string][]arrival
 	pulses     map[pulse][]time.Duration
 	faults     []string
+	// deserted are replicas that ended by themselves.
+	deserted []string
 }
 
 // pulse names one sign of life: what was asked and through whom.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"conformance/postgres/replicas"
 )
 
 // row is what one fault cost.
@@ -43,7 +45,7 @@ func (l *load) measure(f fault, b *blow, at moments) row {
 		one.before[p.what] = max(one.before[p.what], still)
 		within, until := longest(all, at.strike, at.end)
 		into := one.others
-		if b.struck != nil && p.through == b.struck.Name {
+		if b.hit(p.through) {
 			into = one.struck
 		} else if p.what == writing && within > into[writing] {
 			one.paused = until - at.strike
@@ -54,7 +56,7 @@ func (l *load) measure(f fault, b *blow, at moments) row {
 		}
 	}
 	for _, o := range l.operations {
-		if !o.writes() || o.call > at.end || b.struck != nil && o.through == b.struck.Name {
+		if !o.writes() || o.call > at.end || b.hit(o.through) {
 			continue
 		}
 		if !o.known {
@@ -66,6 +68,11 @@ func (l *load) measure(f fault, b *blow, at moments) row {
 	slices.Sort(writes)
 	one.anywhere, _ = longest(writes, at.strike, at.end)
 	return one
+}
+
+// hit tells whether the named replica was struck.
+func (b *blow) hit(name string) bool {
+	return slices.ContainsFunc(b.struck, func(r *replicas.Replica) bool { return r.Name == name })
 }
 
 // longest is the longest time without a sign of life that touches the span; the sign before the span and the one after
@@ -125,6 +132,9 @@ func milliseconds(d time.Duration) string {
 // report prints the table, and writes it where it was asked for.
 func (r *run) report() error {
 	text := r.markdown()
+	if r.draw > 0 {
+		text = r.drawnMarkdown()
+	}
 	fmt.Print(text)
 	if r.out == "" {
 		return nil

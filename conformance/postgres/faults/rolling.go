@@ -47,7 +47,7 @@ func (b *blow) exchange(ctx context.Context, r *replicas.Replica, to program) er
 	if err != nil {
 		return err
 	}
-	b.struck = r
+	b.strikes(r)
 	began := time.Now()
 	if err := r.Stop(); err != nil {
 		return err
@@ -69,7 +69,7 @@ var refusals = []string{"newer version", "takes level"}
 
 // refused lets a program come that is too old: it must end and say why, and nobody must notice.
 func (b *blow) refused(r *replicas.Replica, old, good program) error {
-	b.struck = r
+	b.strikes(r)
 	if err := r.Stop(); err != nil {
 		return err
 	}

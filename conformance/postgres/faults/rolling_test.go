@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func names(s settings) (all []string) {
+func namesOf(s settings) (all []string) {
 	for _, f := range rolling(s) {
 		all = append(all, f.name)
 	}
@@ -22,7 +22,7 @@ func TestEveryReplicaGoesThereAndBackAndThereForGood(t *testing.T) {
 		"m1 becomes the other, for good", "m2 becomes the other, for good",
 		"the first program is refused",
 	}
-	if got := names(settings{replicas: 2}); !slices.Equal(got, want) {
+	if got := namesOf(settings{replicas: 2}); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 	for _, f := range rolling(settings{replicas: 3})[1:] {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +15,11 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
+	"conformance/postgres/clock"
 	"conformance/postgres/cluster"
+	"conformance/postgres/disk"
 	"conformance/postgres/replicas"
+	"conformance/store"
 )
 
 const (
@@ -38,29 +42,43 @@ type run struct {
 	rows     []row
 	tally    tally
 	failed   bool
+	// owned tells that mounts and the network are this program's own.
+	owned bool
+	// clock is the library that sets a replica's clock off; empty if it cannot be made.
+	clock        string
+	passwordFile string
+	passwords    int
+	compactions  compactions
+	// drawn is what became of each fault that was drawn, and losses what judgement found meanwhile.
+	drawn  []*drawn
+	losses []error
+	// ended are replicas that ended though nobody struck them.
+	ended []string
 }
 
+const (
+	// A replica's disk has room for some checkpoints of what the load makes, a database's for its log and a base backup.
+	replicaDisk  = 256 << 20
+	databaseDisk = 1536 << 20
+)
+
 func newRun(ctx context.Context, s settings) (*run, error) {
-	r := &run{settings: s, leases: leases{all: map[string]*lease{}}}
+	r := &run{settings: s, leases: leases{all: map[string]*lease{}}, owned: s.equipped() && disk.Own() == nil}
 	var err error
 	if r.version, r.real, err = versionOf(s.binary); err != nil {
 		return nil, err
 	}
 	options := replicas.Options{Binary: s.binary, Journal: s.journal, Count: s.replicas, Args: strings.Fields(s.args),
 		First: strings.Fields(s.before)}
-	if s.disk != "" {
-		if options.Dir, err = os.MkdirTemp(s.disk, "replicas-"); err != nil {
-			return nil, err
-		}
+	if options.Dir, err = os.MkdirTemp(cmp.Or(s.disk, store.TempDir()), "replicas-"); err != nil {
+		return nil, err
+	}
+	if err := r.equip(&options); err != nil {
+		return nil, err
 	}
 	if s.database || !r.real && s.journal == "" {
-		began := time.Now()
-		if r.database, err = cluster.Start(ctx, cluster.Options{TempDir: s.disk}); err != nil {
-			return nil, fmt.Errorf("PostgreSQL: %w", err)
-		}
-		fmt.Printf("PostgreSQL: %d nodes are healthy after %.0f s\n", len(r.database.Nodes), time.Since(began).Seconds())
-		if !r.real {
-			options.Journal = r.database.URL()
+		if err := r.bringUp(ctx, &options); err != nil {
+			return nil, err
 		}
 	}
 	if r.set, err = replicas.Start(options); err != nil {
@@ -72,6 +90,51 @@ func newRun(ctx context.Context, s settings) (*run, error) {
 		r.close()
 	}
 	return r, err
+}
+
+// equip gives the replicas what can be taken from them: ways, disks, clocks.
+func (r *run) equip(options *replicas.Options) error {
+	if !r.equipped() || r.real {
+		return nil
+	}
+	options.Ways = true
+	if r.owned {
+		options.Disk = replicaDisk
+	}
+	var err error
+	if r.clock, err = clock.Build(options.Dir); err != nil {
+		fmt.Printf("clocks stay as they are: %v\n", err)
+	}
+	options.Clock = r.clock
+	r.passwordFile = filepath.Join(options.Dir, "password")
+	return cluster.WritePassword(r.passwordFile, firstPassword)
+}
+
+const firstPassword = "secret 0"
+
+// bringUp starts PostgreSQL.
+func (r *run) bringUp(ctx context.Context, options *replicas.Options) (err error) {
+	began := time.Now()
+	database := cluster.Options{TempDir: r.disk}
+	if options.Ways {
+		database.Password = firstPassword
+	}
+	if options.Disk != 0 {
+		database.Disk = databaseDisk
+		database.Settings = map[string]string{"max_wal_size": "256MB", "wal_keep_size": "256MB"}
+	}
+	if r.database, err = cluster.Start(ctx, database); err != nil {
+		return fmt.Errorf("PostgreSQL: %w", err)
+	}
+	fmt.Printf("PostgreSQL: %d nodes are healthy after %.0f s\n", len(r.database.Nodes), time.Since(began).Seconds())
+	switch {
+	case r.real:
+	case options.Ways:
+		options.Journal = r.database.JournalURL(r.passwordFile)
+	default:
+		options.Journal = r.database.URL()
+	}
+	return nil
 }
 
 // close ends everything; what failed is kept.
@@ -134,38 +197,56 @@ func (r *run) revision(ctx context.Context) (int64, error) {
 
 // perform is one episode: load, calm, the strike, recovery, and judgement.
 func (r *run) perform(ctx context.Context, f fault) error {
-	before, err := r.everything(ctx)
+	var struck *blow
+	var times moments
+	l, err := r.underLoad(ctx, func(l *load) (err error) {
+		struck, times, err = r.strike(ctx, f, l)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	from := before.Header.Revision
-	l, err := r.startLoad(ctx, from)
-	if err != nil {
-		return err
-	}
-	defer l.finish()
-	struck, times, err := r.strike(ctx, f, l)
-	l.end()
-	if err != nil {
-		return err
-	}
-	to, err := r.revision(ctx)
-	if err != nil {
-		return err
-	}
-	if err := r.awaitWatchers(ctx, l, to); err != nil {
-		return err
-	}
-	l.finish()
-	t, err := r.judge(ctx, l, before.Kvs, from, to)
-	if err != nil {
-		return err
-	}
-	r.tally.add(t)
 	one := l.measure(f, struck, times)
 	r.rows = append(r.rows, one)
 	fmt.Println(one.line())
 	return nil
+}
+
+// found is what judgement has to say; the cluster itself goes on.
+type found struct{ error }
+
+// underLoad has load on every replica while something happens, and judges it all.
+func (r *run) underLoad(ctx context.Context, happen func(*load) error) (*load, error) {
+	before, err := r.everything(ctx)
+	if err != nil {
+		return nil, err
+	}
+	from := before.Header.Revision
+	l, err := r.startLoad(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	defer l.finish()
+	err = happen(l)
+	l.end()
+	if err != nil {
+		return nil, err
+	}
+	to, err := r.revision(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.awaitWatchers(ctx, l, to); err != nil {
+		return l, found{err}
+	}
+	l.finish()
+	t, err := r.judge(ctx, l, before.Kvs, from, to)
+	r.tally.add(t)
+	r.tally.compactions = r.compactions.count
+	if err != nil {
+		return l, found{err}
+	}
+	return l, nil
 }
 
 // moments are when an episode's parts began and ended.
@@ -182,7 +263,7 @@ func (r *run) strike(ctx context.Context, f fault, l *load) (*blow, moments, err
 	if err := f.strike(ctx, b); err != nil {
 		return nil, at, err
 	}
-	if err := r.awaitService(ctx, l, r.set.Others(b.struck)); err != nil {
+	if err := r.awaitService(ctx, l, r.set.Others(b.struck...)); err != nil {
 		return nil, at, fmt.Errorf("while the fault lasts: %w", err)
 	}
 	pause(ctx, aftermath)
@@ -241,7 +322,7 @@ func (r *run) judge(ctx context.Context, l *load, before []*mvccpb.KeyValue, fro
 	var events []*mvccpb.Event
 	err := r.ask(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
 		var err error
-		events, err = eventsOf(ctx, conn, from, to)
+		events, err = store.History(ctx, conn, from, to)
 		return err
 	})
 	if err != nil {
@@ -257,10 +338,18 @@ func (r *run) judge(ctx context.Context, l *load, before []*mvccpb.KeyValue, fro
 		return t, err
 	}
 	failure := filepath.Join(os.TempDir(), fmt.Sprintf("faults-%d-%d.html", r.seed, r.episode))
-	if t.searched, err = h.search(l.record, failure); err != nil {
+	searched, decided, err := h.search(l.record, failure)
+	if err != nil {
 		return t, err
 	}
-	return t, r.sameHashes(ctx, to)
+	if t.searched = searched; !decided {
+		t.unsearched++
+	}
+	compacted, err := r.sameHashes(ctx, to)
+	if err != nil {
+		return t, err
+	}
+	return t, r.checkCompactions(ctx, compacted)
 }
 
 // cutOff forgets what watchers saw of leases that ended after the last request.
@@ -270,38 +359,5 @@ func (l *load) cutOff(to int64) {
 			seen = seen[:len(seen)-1]
 		}
 		l.watched[name] = seen
-	}
-}
-
-// eventsOf reads all events of the revisions from+1 to to.
-func eventsOf(ctx context.Context, conn *grpc.ClientConn, from, to int64) ([]*mvccpb.Event, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var events []*mvccpb.Event
-	if from == to {
-		return nil, nil
-	}
-	stream, err := openWatch(ctx, conn, from+1)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		reply, err := stream.Recv()
-		if err != nil {
-			return nil, fmt.Errorf("history %d to %d ends after %d events: %w", from, to, len(events), err)
-		}
-		if reply.Canceled {
-			return nil, fmt.Errorf("history from %d is refused: %v", from, reply)
-		}
-		for _, event := range reply.Events {
-			if event.Kv.ModRevision > to {
-				return events, nil
-			}
-			events = append(events, event)
-		}
-		// A revision may hold several events, but none of ours does, and a reply never splits one.
-		if len(events) > 0 && events[len(events)-1].Kv.ModRevision == to {
-			return events, nil
-		}
 	}
 }

@@ -2,9 +2,10 @@ package replicas
 
 import (
 	"fmt"
-	"io"
+	"maps"
 	"net"
 	"sync"
+	"time"
 
 	"conformance/store"
 )
@@ -19,18 +20,44 @@ const (
 	Refused
 	// Swallowed lets bytes vanish and connections stay open, as a firewall does.
 	Swallowed
+	// Deaf lets what callers say vanish; answers pass.
+	Deaf
+	// Mute lets answers vanish; what callers say arrives.
+	Mute
+	// Slow holds up whatever passes, in both directions.
+	Slow
 )
 
-// Proxy forwards TCP to one address until it is cut.
+// lag is how long a slow way takes, each time something is sent.
+const lag = 40 * time.Millisecond
+
+// loses tells whether bytes of one direction vanish.
+func (c Cut) loses(answers bool) bool {
+	return c == Swallowed || c == Mute && answers || c == Deaf && !answers
+}
+
+// Proxy forwards TCP to one address until it is cut, for all callers or for some.
 type Proxy struct {
 	listener net.Listener
 	target   string
+	// caller names who has connected, for rules about some; nil if nobody asks.
+	caller func(net.Addr) string
 
 	mu    sync.Mutex
 	how   Cut
-	pairs map[net.Conn]bool
-	// healed is closed, and made anew, when nothing is swallowed any longer.
-	healed chan struct{}
+	by    map[string]Cut
+	pairs map[*pair]bool
+}
+
+// pair is one connection of a caller and ours behind it.
+type pair struct {
+	from, to net.Conn
+	caller   string
+}
+
+func (p *pair) close() {
+	p.from.Close()
+	p.to.Close()
 }
 
 // NewProxy listens on a free port of loopback.
@@ -43,7 +70,7 @@ func NewProxy(target string) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{listener: listener, target: target, pairs: map[net.Conn]bool{}, healed: make(chan struct{})}
+	p := &Proxy{listener: listener, target: target, by: map[string]Cut{}, pairs: map[*pair]bool{}}
 	go p.accept()
 	return p, nil
 }
@@ -57,26 +84,40 @@ func (p *Proxy) Close() {
 	p.Set(Refused)
 }
 
-// Set changes what happens from now on. What was swallowed is lost: its connections are closed when it ends.
-func (p *Proxy) Set(how Cut) {
+// Set changes what happens from now on, to the named callers, or to all. Connections that have lost something are closed
+// when that ends: nothing after a gap ever passes.
+func (p *Proxy) Set(how Cut, callers ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if how != Swallowed {
-		if how == Refused || p.how == Swallowed {
-			for conn := range p.pairs {
-				conn.Close()
-			}
-		}
-		close(p.healed)
-		p.healed = make(chan struct{})
+	was, old := p.how, maps.Clone(p.by)
+	if len(callers) == 0 {
+		p.how = how
+		clear(p.by)
 	}
-	p.how = how
+	for _, caller := range callers {
+		p.by[caller] = how
+	}
+	for each := range p.pairs {
+		before, now := rule(was, old, each.caller), p.stateLocked(each.caller)
+		if now == Refused || before != now && (before.loses(true) || before.loses(false)) {
+			each.close()
+		}
+	}
 }
 
-func (p *Proxy) state() (Cut, <-chan struct{}) {
+func rule(all Cut, by map[string]Cut, caller string) Cut {
+	if how, ok := by[caller]; ok {
+		return how
+	}
+	return all
+}
+
+func (p *Proxy) stateLocked(caller string) Cut { return rule(p.how, p.by, caller) }
+
+func (p *Proxy) state(caller string) Cut {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.how, p.healed
+	return p.stateLocked(caller)
 }
 
 func (p *Proxy) accept() {
@@ -91,40 +132,51 @@ func (p *Proxy) accept() {
 
 func (p *Proxy) serve(from net.Conn) {
 	defer from.Close()
-	if how, _ := p.state(); how == Refused {
+	one := &pair{from: from}
+	if p.caller != nil {
+		one.caller = p.caller(from.RemoteAddr())
+	}
+	if p.state(one.caller) == Refused {
 		return
 	}
-	to, err := net.Dial("tcp", p.target)
-	if err != nil {
+	var err error
+	if one.to, err = net.Dial("tcp", p.target); err != nil {
 		return
 	}
-	defer to.Close()
-	if !p.note(from, to) {
+	defer one.to.Close()
+	if !p.note(one) {
 		return
 	}
-	defer p.forget(from, to)
+	defer p.forget(one)
 	ended := make(chan struct{}, 2)
-	for _, pair := range [][2]net.Conn{{from, to}, {to, from}} {
+	for _, answers := range []bool{false, true} {
 		go func() {
-			p.pump(pair[0], pair[1])
+			p.pump(one, answers)
 			ended <- struct{}{}
 		}()
 	}
 	<-ended
 }
 
-// pump copies until one side ends; while bytes are swallowed they are read and dropped, so nothing after a gap
-// ever passes on the same connection.
-func (p *Proxy) pump(from io.Reader, to io.Writer) {
+// pump copies one direction until a side ends. What is lost is read and dropped, and Set closes the connection before
+// anything passes again.
+func (p *Proxy) pump(one *pair, answers bool) {
+	from, to := one.from, one.to
+	if answers {
+		from, to = to, from
+	}
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		if err != nil {
 			return
 		}
-		if how, healed := p.state(); how == Swallowed {
-			<-healed
-			return
+		how := p.state(one.caller)
+		if how.loses(answers) {
+			continue
+		}
+		if how == Slow {
+			time.Sleep(lag)
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
@@ -132,22 +184,18 @@ func (p *Proxy) pump(from io.Reader, to io.Writer) {
 	}
 }
 
-func (p *Proxy) note(conns ...net.Conn) bool {
+func (p *Proxy) note(one *pair) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.how == Refused {
+	if p.stateLocked(one.caller) == Refused {
 		return false
 	}
-	for _, conn := range conns {
-		p.pairs[conn] = true
-	}
+	p.pairs[one] = true
 	return true
 }
 
-func (p *Proxy) forget(conns ...net.Conn) {
+func (p *Proxy) forget(one *pair) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, conn := range conns {
-		delete(p.pairs, conn)
-	}
+	delete(p.pairs, one)
 }

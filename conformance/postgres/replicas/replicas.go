@@ -1,6 +1,7 @@
 // Package replicas runs several members of one cluster on loopback: replicas of Meridian on a journal, or members of
 // a real etcd, by which those who judge replicas are judged themselves. Each member's peer address is that of a proxy
-// which can be cut, so that one is alive, has its journal, and cannot be reached by the others.
+// which can be cut, so that one is alive, has its journal, and cannot be reached by the others; on demand there are more
+// of them, and disks and clocks of their own.
 package replicas
 
 import (
@@ -17,6 +18,8 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
+	"conformance/postgres/clock"
+	"conformance/postgres/disk"
 	"conformance/store"
 )
 
@@ -38,6 +41,12 @@ type Options struct {
 	First []string
 	// Patience is how long a start may take; 60 s if zero.
 	Patience time.Duration
+	// Ways lays proxies before what clients connect to, and between each member and the journal.
+	Ways bool
+	// Clock is the library that sets a member's wall clock off.
+	Clock string
+	// Disk is the size of each member's data directory, a file system of its own; part of a larger one if zero.
+	Disk int64
 }
 
 // Set is the members of one cluster.
@@ -49,9 +58,9 @@ type Set struct {
 // Replica is one member.
 type Replica struct {
 	*store.Server
-	Name  string
-	set   *Set
-	proxy *Proxy
+	Name string
+	set  *Set
+	ways ways
 }
 
 // Start runs all members at once and waits until each answers a linearizable read.
@@ -85,30 +94,26 @@ func Start(options Options) (*Set, error) {
 }
 
 func (s *Set) prepare() error {
-	var members []string
+	var members, journals []string
 	for i := range s.options.Count {
-		name := fmt.Sprintf("m%d", i+1)
-		dir := filepath.Join(s.options.Dir, name)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		server, err := store.New(store.Options{Binary: s.options.Binary, Dir: dir, StartLimit: s.options.Patience})
+		r, err := s.make(fmt.Sprintf("m%d", i+1))
 		if err != nil {
 			return err
 		}
-		r := &Replica{Server: server, Name: name, set: s}
-		if r.proxy, err = NewProxy(server.Peer()); err != nil {
+		s.Replicas = append(s.Replicas, r)
+		journal, err := r.lay()
+		if err != nil {
 			return err
 		}
-		s.Replicas = append(s.Replicas, r)
-		members = append(members, name+"="+r.peerURL())
+		members = append(members, r.Name+"="+r.peerURL())
+		journals = append(journals, journal)
 	}
-	for _, r := range s.Replicas {
+	for i, r := range s.Replicas {
 		r.Add("--name="+r.Name, "--initial-advertise-peer-urls="+r.peerURL(),
 			"--initial-cluster="+strings.Join(members, ","), "--initial-cluster-token="+s.options.Token,
 			"--initial-cluster-state=new")
-		if s.options.Journal != "" {
-			r.Add("--journal=" + s.options.Journal)
+		if journals[i] != "" {
+			r.Add("--journal=" + journals[i])
 		}
 		r.Add(s.options.Args...)
 		r.Become(s.options.Binary, s.options.First...)
@@ -116,7 +121,36 @@ func (s *Set) prepare() error {
 	return nil
 }
 
-func (r *Replica) peerURL() string { return "http://" + r.proxy.Address() }
+// make chooses a member's ports and makes its directory.
+func (s *Set) make(name string) (*Replica, error) {
+	dir := filepath.Join(s.options.Dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	r := &Replica{Name: name, set: s}
+	options := store.Options{Binary: s.options.Binary, Dir: dir, StartLimit: s.options.Patience}
+	if s.options.Clock != "" {
+		options.Env = clock.Environment(s.options.Clock, filepath.Join(dir, clockName))
+	}
+	var err error
+	if r.Server, err = store.New(options); err != nil {
+		return nil, err
+	}
+	if s.options.Clock != "" {
+		if err := r.Skew(0); err != nil {
+			return nil, err
+		}
+	}
+	if s.options.Disk != 0 {
+		return r, disk.Mount(r.Data(), s.options.Disk)
+	}
+	return r, nil
+}
+
+// Data is the member's data directory.
+func (r *Replica) Data() string { return filepath.Join(r.Dir, "data") }
+
+func (r *Replica) peerURL() string { return "http://" + r.ways.peers.Address() }
 
 // each does the same to all members at once.
 func (s *Set) each(do func(*Replica) error) error {
@@ -136,6 +170,13 @@ func (s *Set) each(do func(*Replica) error) error {
 // Stop kills all members and deletes their directory.
 func (s *Set) Stop() error {
 	s.halt()
+	if s.options.Disk != 0 {
+		for _, r := range s.Replicas {
+			if err := disk.Unmount(r.Data()); err != nil {
+				return err
+			}
+		}
+	}
 	return os.RemoveAll(s.options.Dir)
 }
 
@@ -148,7 +189,9 @@ func (s *Set) Halt() string {
 func (s *Set) halt() {
 	for _, r := range s.Replicas {
 		r.Kill()
-		r.proxy.Close()
+		for _, way := range r.ways.all() {
+			way.Close()
+		}
 	}
 }
 
@@ -206,9 +249,9 @@ func (s *Set) writerNow(ctx context.Context) *Replica {
 	return members[leader]
 }
 
-// Others are all members but the given one.
-func (s *Set) Others(than *Replica) []*Replica {
-	return slices.DeleteFunc(slices.Clone(s.Replicas), func(r *Replica) bool { return r == than })
+// Others are all members but the given ones.
+func (s *Set) Others(than ...*Replica) []*Replica {
+	return slices.DeleteFunc(slices.Clone(s.Replicas), func(r *Replica) bool { return slices.Contains(than, r) })
 }
 
 // HandOver asks the writer to let another one lead.
@@ -232,9 +275,6 @@ func (r *Replica) Pause() error { return r.Signal(syscall.SIGSTOP) }
 // Resume lets a paused process go on.
 func (r *Replica) Resume() error { return r.Signal(syscall.SIGCONT) }
 
-// Cut makes the member unreachable by the others, in one of two ways.
-func (r *Replica) Cut(how Cut) { r.proxy.Set(how) }
-
 // Empty deletes what a killed member kept. Members of an etcd vote by what they keep, so an emptied one has to be
 // taken out and added again; a replica on a journal just reads it.
 func (r *Replica) Empty(ctx context.Context) error {
@@ -244,7 +284,12 @@ func (r *Replica) Empty(ctx context.Context) error {
 		}
 		r.Add("--initial-cluster-state=existing")
 	}
-	return os.RemoveAll(filepath.Join(r.Dir, "data"))
+	// The directory itself may be a file system of its own.
+	inside, err := os.ReadDir(r.Data())
+	for _, each := range inside {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(r.Data(), each.Name())))
+	}
+	return err
 }
 
 func (r *Replica) readmit(ctx context.Context) error {

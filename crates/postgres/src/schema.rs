@@ -59,7 +59,8 @@ pub(crate) async fn prepare(
     log: &str,
     cluster: &str,
 ) -> Result<(), Failure> {
-    if !present(client).await? {
+    if !absent(client).await?.is_empty() {
+        refuse_if_lost(client).await?;
         create(client, dialect).await?;
     }
     match row(client, log).await? {
@@ -85,16 +86,55 @@ pub(crate) async fn prepare(
     Ok(())
 }
 
-async fn present(client: &Client) -> Result<bool, Failure> {
-    for table in ["log", "journal", "part", "object", "chunk"] {
-        let question = format!("SELECT log FROM meridian_{table} WHERE log = '' LIMIT 1");
-        match client.simple_query(&question).await.map_err(Failure::from) {
-            Ok(_) => {}
-            Err(failure) if failure.kind == Kind::Absent => return Ok(false),
-            Err(failure) => return Err(failure),
+const NAMES: [&str; 5] =
+    ["meridian_log", "meridian_journal", "meridian_part", "meridian_object", "meridian_chunk"];
+
+/// Which tables are not there.
+async fn absent(client: &Client) -> Result<Vec<&'static str>, Failure> {
+    let mut all = Vec::new();
+    for table in NAMES {
+        if rows(client, table).await?.is_none() {
+            all.push(table);
         }
     }
-    Ok(true)
+    Ok(all)
+}
+
+/// Whether a table has rows; nothing if there is no such table.
+async fn rows(client: &Client, table: &str) -> Result<Option<bool>, Failure> {
+    let question = format!("SELECT log FROM {table} LIMIT 1");
+    match client.simple_query(&question).await.map_err(Failure::from) {
+        Ok(all) => Ok(Some(
+            all.iter().any(|each| matches!(each, tokio_postgres::SimpleQueryMessage::Row(_))),
+        )),
+        Err(failure) if failure.kind == Kind::Absent => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Rows are written when all tables are there: one that is missing beside them was taken away, and
+/// a new one in its place would be a new and empty world.
+async fn refuse_if_lost(client: &Client) -> Result<(), Failure> {
+    let mut used = None;
+    for table in NAMES {
+        if rows(client, table).await? == Some(true) {
+            used = Some(table);
+        }
+    }
+    let Some(used) = used else { return Ok(()) };
+    // Looked at again: another replica may have made them all, and written, in between.
+    let lost = absent(client).await?;
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let lost = lost.join(", ");
+    Err(Failure::new(
+        Kind::Schema,
+        format!(
+            "{used} has rows and {lost} is not there: it was dropped or renamed, or the role may \
+             not see its schema. Put it back, or restore the database; nothing is made in its place"
+        ),
+    ))
 }
 
 async fn create(client: &Client, dialect: Dialect) -> Result<(), Failure> {

@@ -122,6 +122,25 @@ fn tables_of_somebody_else_are_refused() {
 }
 
 #[test]
+fn a_table_that_is_gone_is_not_made_anew_beside_the_others() {
+    if address().is_none() {
+        return;
+    }
+    run("DROP SCHEMA IF EXISTS bereft CASCADE; CREATE SCHEMA bereft");
+    let url = format!("{}&options=-c%20search_path%3Dbereft", url().expect("looked at before"));
+    let ours = options();
+    drop(open(&url, ours.clone()).expect("made"));
+    for table in ["log", "journal"] {
+        run(&format!("ALTER TABLE bereft.meridian_{table} RENAME TO hidden"));
+        let (schema, text) = kind(&url, ours.clone());
+        assert_eq!(schema, Kind::Schema, "{text}");
+        assert!(text.contains(&format!("meridian_{table} is not there")), "{text}");
+        run(&format!("ALTER TABLE bereft.hidden RENAME TO meridian_{table}"));
+        drop(open(&url, ours.clone()).expect("it is back"));
+    }
+}
+
+#[test]
 fn a_body_that_is_too_long_is_refused() {
     if address().is_none() {
         return;
