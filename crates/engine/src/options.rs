@@ -43,6 +43,8 @@ pub struct Options {
     pub max_waiting_bytes: usize,
     /// Bytes of commands in one batch (one command may be larger).
     pub max_batch_bytes: usize,
+    /// A batch this large is offered even while another is on its way.
+    pub eager_bytes: usize,
     /// Batches on their way to the journal at once.
     pub max_in_flight: usize,
     /// After this long without an answer from the journal, clients are told so.
@@ -66,6 +68,7 @@ impl Default for Options {
             max_waiting: 10_000,
             max_waiting_bytes: 128 << 20,
             max_batch_bytes: 1 << 20,
+            eager_bytes: 256 << 10,
             max_in_flight: 4,
             request_timeout: Duration::from_secs(7),
             auto_compaction: AutoCompaction::Off,

@@ -30,8 +30,6 @@ use crate::watch::Hub;
 
 /// How often leases, time-outs and quota are looked at (etcd: 500 ms).
 const TICK: Duration = Duration::from_millis(250);
-/// A batch this large is offered even while another is on its way.
-const EAGER_BYTES: usize = 256 << 10;
 /// Work a step of compaction may do between two batches, in records looked at.
 const MAINTAIN_STEP: usize = 1_000;
 /// Questions answered between two batches.
@@ -216,7 +214,7 @@ impl Writer {
         while !self.backlog.is_empty() {
             let idle = self.offers.is_empty();
             let room = self.offers.len() < most;
-            if !(idle || (room && self.backlog.bytes() >= EAGER_BYTES)) {
+            if !(idle || (room && self.backlog.bytes() >= self.shared.options.eager_bytes)) {
                 break;
             }
             let Some((entry, batch)) = self.close_batch() else { continue };

@@ -14,6 +14,8 @@ pub(super) struct Compactions {
     /// By begin: the greatest that may have taken effect since then.
     begun: Vec<(Time, Revision)>,
     revisions: BTreeSet<(Revision, Time)>,
+    /// All of them, with their begins and ends.
+    tried: Vec<(Time, Time)>,
 }
 
 impl Compactions {
@@ -22,6 +24,8 @@ impl Compactions {
         let mut found = Self::default();
         for call in &history.calls {
             let Op::Compact { revision } = call.op else { continue };
+            let known = call.end.filter(|_| call.outcome.is_some());
+            found.tried.push((call.begin, known.unwrap_or(Time(u64::MAX))));
             if matches!(call.outcome, Some(Outcome::Refused(_))) {
                 continue;
             }
@@ -49,6 +53,12 @@ impl Compactions {
     /// Whether somebody had asked for this very compaction by `time`.
     pub(super) fn asked(&self, revision: Revision, time: Time) -> bool {
         self.revisions.range((revision, Time(0))..=(revision, time)).next().is_some()
+    }
+
+    /// How many may have been carried out, or tried, from one time to another.
+    pub(super) fn between(&self, from: Time, to: Time) -> usize {
+        let tried = |(begin, end): &&(Time, Time)| *begin <= to && *end >= from;
+        self.tried.iter().filter(tried).count()
     }
 
     /// Judges the calls that compact; what reads of it is judged by [`Compactions::judge_range`].

@@ -342,6 +342,9 @@ pub struct Watch {
     pub no_delete: bool,
     /// Whether a response may come in pieces.
     pub fragment: bool,
+    /// Whether the server's queues hold all that this one may leave unread: if it was up to date
+    /// once, it is never behind.
+    pub wide: bool,
     /// The watch that this one goes on with.
     pub resumes: Option<u64>,
     /// What came, in order. Answers to a progress request (`watch_id` -1) stand in every watch of

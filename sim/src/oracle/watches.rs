@@ -7,6 +7,9 @@ use super::Case;
 use super::finding::{Findings, invariant};
 use super::history::{Event, EventKind, Revision, Time, Watch, WatchResponse};
 
+/// A watch that is up to date survives so many compactions that are carried out before it is served.
+const VIEWS_KEPT: usize = 8;
+
 /// Judges every watch up to the first thing that is wrong with it.
 pub(super) fn judge(case: &Case<'_>, findings: &mut Findings) {
     let by_id: BTreeMap<u64, &Watch> =
@@ -39,13 +42,16 @@ struct Follower<'a> {
     last: Revision,
     /// Whether the message it came in announced more of it.
     more: bool,
+    /// Whether it began with what was new, and cannot have fallen behind since.
+    up_to_date: bool,
 }
 
 impl<'a> Follower<'a> {
     fn new(case: &'a Case<'a>, watch: &'a Watch) -> Self {
         let rest = case.timeline.events_from(watch.start);
         let (start, last) = (watch.start, Revision(0));
-        Self { case, watch, start, created: false, over: false, rest, last, more: false }
+        let (created, over, more, up_to_date) = (false, false, false, false);
+        Self { case, watch, start, created, over, rest, last, more, up_to_date }
     }
 
     fn follow(mut self) -> Result<(), String> {
@@ -90,6 +96,8 @@ impl<'a> Follower<'a> {
         }
         if response.created {
             self.created = true;
+            let new = self.start.0 <= 0 || self.start > response.revision;
+            self.up_to_date = new && self.watch.wide;
             if self.start.0 <= 0 {
                 self.start = Revision(response.revision.0 + 1);
                 self.rest = self.case.timeline.events_from(self.start);
@@ -172,6 +180,12 @@ impl<'a> Follower<'a> {
         }
         if !self.case.compactions.asked(compacted, response.time) {
             return Err(format!("nobody had asked for a compaction at {compacted}"));
+        }
+        let since = self.case.sight.at_the_earliest(needed);
+        if self.up_to_date && self.case.compactions.between(since, response.time) <= VIEWS_KEPT {
+            return Err(format!(
+                "it was given up for a compaction, but was up to date at {needed}"
+            ));
         }
         Ok(())
     }

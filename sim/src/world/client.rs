@@ -53,9 +53,15 @@ impl tower_service::Service<Uri> for Connector {
 impl Client {
     /// On a host, since a connection is a task.
     pub(crate) fn new(outlet: &Outlet, replica: Site) -> Self {
+        Self::with_window(outlet, replica, None)
+    }
+
+    /// One that takes so many bytes of a stream before it has read them.
+    pub(crate) fn with_window(outlet: &Outlet, replica: Site, window: Option<u32>) -> Self {
         let endpoint = Endpoint::from_shared(client_url(replica)).expect("a URL");
         let endpoint = endpoint
             .connect_timeout(SILENCE)
+            .initial_stream_window_size(window)
             .http2_keep_alive_interval(SILENCE)
             .keep_alive_timeout(SILENCE);
         Self { grpc: Grpc::new(endpoint.connect_with_connector_lazy(Connector(outlet.clone()))) }

@@ -51,6 +51,10 @@ counts! {
     cuts_journal: "replica cut from the journal",
     /// From everything.
     isolations: "replica cut from everything",
+    /// Long, between replicas.
+    divisions: "replicas divided, all of which reach the journal",
+    /// From all but clients.
+    depositions: "replica cut from all but clients",
     /// Slow ways.
     slow_ways: "way slowed down",
     /// Packets.

@@ -43,6 +43,21 @@ impl Dice {
         &of[self.below(of.len() as u64) as usize]
     }
 
+    /// One of them, by weight.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn weighted<T: Copy>(&mut self, of: &[(T, u64)]) -> T {
+        let mut at = self.below(of.iter().map(|(_, weight)| weight).sum());
+        for (one, weight) in of {
+            if at < *weight {
+                return *one;
+            }
+            at -= weight;
+        }
+        of[0].0
+    }
+
     /// In any order.
     pub fn shuffle<T>(&mut self, of: &mut [T]) {
         for n in (1..of.len()).rev() {

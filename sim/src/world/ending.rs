@@ -122,6 +122,7 @@ impl World {
         let mut digests = self.digests();
         digests.insert("replayed".into(), (replayed.position, number(replayed.digest)));
         self.findings.extend(differing(&digests));
+        self.findings.extend(self.left_behind(&replayed));
         if let Some(keys) = replayed.attached() {
             self.findings
                 .push(format!("all leases have ended, but there are keys on them: {keys}"));
@@ -133,6 +134,15 @@ impl World {
         }
         self.dismiss(replayed.log.to.0);
         self.judge(replayed, hashes);
+    }
+
+    /// Who was taken out of the cluster, has had the time to learn of it, and goes on.
+    fn left_behind(&self, replayed: &Replayed) -> Option<String> {
+        let mut running = self.members.iter().filter_map(|member| {
+            let id = member.engine()?.status().member;
+            replayed.cluster.is_removed(id).then_some(member.site)
+        });
+        running.next().map(|site| format!("{site} was removed and goes on"))
     }
 
     /// What every replica's state comes to.

@@ -4,6 +4,7 @@
 mod breakdown;
 mod calls;
 mod client;
+mod climate;
 mod counts;
 pub mod dice;
 mod disk;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
+use climate::Climate;
 pub use counts::Counts;
 use dice::Dice;
 use host::Host;
@@ -211,14 +213,18 @@ struct World {
     folder: TempDir,
     replica_habits: replica::Habits,
     kind: Kind,
+    /// Clients that do nothing but hold leases.
+    holders: u8,
 }
 
 impl World {
     fn new(plan: Plan, trace: Trace) -> Self {
         let mut dice = Dice::new(plan.seed, 1);
+        let climate = Climate::of(&mut Dice::new(plan.seed, 4));
         let quick = dice.between(50, 1000) * 1_000;
         let ways = Ways {
             usual: (quick, quick + dice.between(100, 3000) * 1_000),
+            far: climate.far,
             held_up: (dice.below(20), dice.between(5, 400) * MILLISECOND),
             cut: Default::default(),
             slow: Default::default(),
@@ -237,6 +243,7 @@ impl World {
             digest_every: Duration::from_millis(dice.between(500, 10_000)),
             checkpoint_after: dice.between(2, 64) << 10,
             progress_every: Duration::from_millis(dice.between(500, 5_000)),
+            limits: climate.limits,
         };
         let kind = Kind::of(&plan);
         let count = *dice.pick(&[1, 2, 3, 3, 3, 3, 3, 4, 5]);
@@ -255,9 +262,9 @@ impl World {
             let single = Single::new(spec.site, &net, &depot, &spec.folder, luck);
             spec.single = Some(single);
         }
-        let office = Office::new(&net, founders, &mut dice);
+        let office = Office::new(&net, founders, climate.habits);
         let clients = Host::new(0, &mut dice);
-        let nemesis = Nemesis::new(Dice::new(plan.seed, 3), plan.faults);
+        let nemesis = Nemesis::new(Dice::new(plan.seed, 3), climate.troubles, plan.faults);
         let findings = Vec::new();
         Self {
             plan,
@@ -270,6 +277,7 @@ impl World {
             nemesis,
             findings,
             folder,
+            holders: climate.holders as u8,
             replica_habits,
             kind,
         }
@@ -315,12 +323,15 @@ impl World {
     fn hire(&mut self) {
         let workers = self.dice.between(2, 6) as u8;
         let watchers = self.dice.between(1, 4) as u8;
-        for n in 1..=workers + watchers {
+        let others = workers + watchers;
+        for n in 1..=others + self.holders {
             let site = Site(CLIENTS.0 + n);
             self.net.0.lock().boot(site);
             let dice = Dice::new(self.plan.seed, 1000 + u64::from(n));
             if n <= workers {
                 self.clients.spawn(Worker::new(&self.office, site, dice).run());
+            } else if n > others {
+                self.clients.spawn(Worker::new(&self.office, site, dice).hold_on());
             } else {
                 self.clients.spawn(Watcher::new(&self.office, site, dice).run());
             }

@@ -24,9 +24,47 @@ enum Relief {
     ClockRight(usize),
 }
 
+/// What begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Crash,
+    Pause,
+    Cut,
+    /// Replicas are cut from one another for long, and all reach the journal.
+    Divide,
+    /// One is cut from the others and the journal, and clients go on calling it.
+    Depose,
+    Slow,
+    ShakeJournal,
+    JournalOutage,
+    Jump,
+    Terminate,
+    HandOver,
+    ChangeMembers,
+}
+
+impl Trouble {
+    /// Each, and how often it happens in a world of all.
+    pub(crate) const ALL: [(Self, u64); 12] = [
+        (Self::Crash, 22),
+        (Self::Pause, 16),
+        (Self::Cut, 18),
+        (Self::Divide, 6),
+        (Self::Depose, 6),
+        (Self::Slow, 6),
+        (Self::ShakeJournal, 10),
+        (Self::JournalOutage, 4),
+        (Self::Jump, 6),
+        (Self::Terminate, 5),
+        (Self::HandOver, 4),
+        (Self::ChangeMembers, 3),
+    ];
+}
+
 /// See the module.
 pub(crate) struct Nemesis {
     pub(super) dice: Dice,
+    troubles: Vec<(Trouble, u64)>,
     next: Nanos,
     /// The most between two troubles; less is a worse world.
     every: Nanos,
@@ -35,10 +73,10 @@ pub(crate) struct Nemesis {
 }
 
 impl Nemesis {
-    pub(crate) fn new(mut dice: Dice, active: bool) -> Self {
+    pub(crate) fn new(mut dice: Dice, troubles: Vec<(Trouble, u64)>, active: bool) -> Self {
         let every = *dice.pick(&[SECOND, 4 * SECOND, 4 * SECOND, 15 * SECOND]);
         let next = if active { dice.between(SECOND, 5 * SECOND) } else { Nanos::MAX };
-        Self { dice, next, every, reliefs: Vec::new(), healed: 0 }
+        Self { dice, troubles, next, every, reliefs: Vec::new(), healed: 0 }
     }
 }
 
@@ -118,17 +156,19 @@ impl World {
             return self.strike_single(now);
         }
         let at = self.nemesis.dice.below(self.members.len() as u64) as usize;
-        match self.nemesis.dice.below(100) {
-            0..22 => self.crash(at, now),
-            22..38 => self.pause(at, now),
-            38..62 => self.cut(at),
-            62..68 => self.slow(at),
-            68..78 => self.shake_journal(),
-            78..82 => self.journal_outage(),
-            82..88 => self.jump(at),
-            88..93 => self.terminate(at),
-            93..97 => self.hand_over(at),
-            _ => self.change_members(),
+        match self.nemesis.dice.weighted(&self.nemesis.troubles) {
+            Trouble::Crash => self.crash(at, now),
+            Trouble::Pause => self.pause(at, now),
+            Trouble::Cut => self.cut(at),
+            Trouble::Divide => self.divide(),
+            Trouble::Depose => self.depose(at),
+            Trouble::Slow => self.slow(at),
+            Trouble::ShakeJournal => self.shake_journal(),
+            Trouble::JournalOutage => self.journal_outage(),
+            Trouble::Jump => self.jump(at),
+            Trouble::Terminate => self.terminate(at),
+            Trouble::HandOver => self.hand_over(at),
+            Trouble::ChangeMembers => self.change_members(),
         }
     }
 
@@ -184,7 +224,7 @@ impl World {
         let one = self.members[at].site;
         let others: Vec<Site> = self.members.iter().map(|member| member.site).collect();
         let other = *self.nemesis.dice.pick(&others);
-        let clients: Vec<Site> = (11..25).map(Site).collect();
+        let clients: Vec<Site> = (11..40).map(Site).collect();
         let both = |with: &[Site]| {
             let with = with.iter().filter(|with| **with != one);
             with.flat_map(|with| [(one, *with), (*with, one)]).collect::<Vec<_>>()
@@ -214,6 +254,40 @@ impl World {
         };
         *count += 1;
         net.trace.say(one, format_args!("cut for {} ms: {ways:?}", lasts / MILLISECOND));
+        net.ways.cut.extend(ways);
+    }
+
+    /// Cuts some or all pairs of replicas.
+    fn divide(&mut self) {
+        let sites: Vec<Site> = self.members.iter().map(|member| member.site).collect();
+        let share = *self.nemesis.dice.pick(&[1000, 600]);
+        let mut ways = Vec::new();
+        for (nth, one) in sites.iter().enumerate() {
+            for other in &sites[nth + 1..] {
+                if self.nemesis.dice.chance(share) {
+                    ways.extend([(*one, *other), (*other, *one)]);
+                }
+            }
+        }
+        if ways.is_empty() {
+            return;
+        }
+        let lasts = self.last(2 * SECOND, 40 * SECOND, Relief::Open(ways.clone()));
+        let mut net = self.net.0.lock();
+        net.counts.divisions += 1;
+        net.trace.say(JOURNAL, format_args!("divided for {} ms: {ways:?}", lasts / MILLISECOND));
+        net.ways.cut.extend(ways);
+    }
+
+    fn depose(&mut self, at: usize) {
+        let one = self.members[at].site;
+        let others = self.members.iter().map(|member| member.site).filter(|site| *site != one);
+        let others: Vec<Site> = others.chain([JOURNAL]).collect();
+        let ways: Vec<_> = others.iter().flat_map(|other| [(one, *other), (*other, one)]).collect();
+        let lasts = self.last(SECOND, 15 * SECOND, Relief::Open(ways.clone()));
+        let mut net = self.net.0.lock();
+        net.counts.depositions += 1;
+        net.trace.say(one, format_args!("only clients reach it for {} ms", lasts / MILLISECOND));
         net.ways.cut.extend(ways);
     }
 

@@ -13,7 +13,7 @@ use super::counts::Counts;
 use super::dice::Dice;
 use super::journal::Errand;
 use super::trace::Trace;
-use super::{MILLISECOND, Nanos, SECOND, Site};
+use super::{JOURNAL, MILLISECOND, Nanos, SECOND, Site};
 
 /// Bytes that may be on their way in one direction of a connection.
 const WINDOW: usize = 256 << 10;
@@ -57,6 +57,8 @@ enum What {
 pub(crate) struct Ways {
     /// The least and the most of a usual packet.
     pub(crate) usual: (Nanos, Nanos),
+    /// What one to or from the journal takes longer.
+    pub(crate) far: (Nanos, Nanos),
     /// So many of a thousand packets are held up, for at most so long.
     pub(crate) held_up: (u64, Nanos),
     /// Nothing gets through in this direction.
@@ -197,8 +199,11 @@ impl State {
 
     /// How long it takes from one site to another, this time.
     pub(crate) fn way(&mut self, from: Site, to: Site) -> Nanos {
-        let Ways { usual, held_up, slow, .. } = &self.ways;
+        let Ways { usual, far, held_up, slow, .. } = &self.ways;
         let mut takes = self.dice.between(usual.0, usual.1);
+        if far.1 > 0 && [from, to].contains(&JOURNAL) {
+            takes += self.dice.between(far.0, far.1);
+        }
         takes += slow.get(&(from, to)).copied().unwrap_or_default();
         if self.dice.chance(held_up.0) {
             self.counts.packets_held_up += 1;

@@ -19,6 +19,7 @@ use state::{Level, MemberId, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::climate::Limits as Narrow;
 use super::errands::SimErrands;
 use super::hand::Hand;
 use super::journal::{Depot, SimJournal, SimObjects};
@@ -63,6 +64,7 @@ pub(crate) struct Habits {
     pub(crate) digest_every: Duration,
     pub(crate) checkpoint_after: u64,
     pub(crate) progress_every: Duration,
+    pub(crate) limits: Narrow,
 }
 
 /// What is seen of a replica from outside.
@@ -183,8 +185,12 @@ impl Spec {
         let founders = self.founders.iter();
         let founders = founders.map(|site| (MemberId(u64::from(site.0)), vec![peer_url(*site)]));
         let objects = SimObjects { site: *site, net: net.clone(), depot: Arc::clone(depot) };
+        let limits = self.habits.limits;
         let watch = engine::watch::Options {
             progress_interval: self.habits.progress_every,
+            max_response_bytes: limits.response_bytes,
+            max_queued_responses: limits.queued_responses,
+            max_queued_bytes: limits.queued_bytes,
             ..engine::watch::Options::default()
         };
         Parts {
@@ -205,6 +211,9 @@ impl Spec {
             options: Options {
                 checkpoint_after: self.habits.checkpoint_after,
                 level: self.level,
+                eager_bytes: limits.eager_bytes,
+                max_batch_bytes: limits.batch_bytes,
+                max_in_flight: limits.in_flight,
                 watch,
                 ..Options::default()
             },

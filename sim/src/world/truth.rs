@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use journal::Slot;
-use state::{Command, Digest, Entry, KvRef, Position, State};
+use state::{Cluster, Command, Digest, Entry, KvRef, Position, State};
 
 use crate::oracle::history::{Event, EventKind, Kv, LeaseId, Log, Revision};
 
@@ -15,6 +15,8 @@ pub(crate) struct Replayed {
     pub(crate) digest: Digest,
     /// All events that ever were.
     pub(crate) log: Log,
+    /// Who belongs to the cluster, and who was taken out of it.
+    pub(crate) cluster: Cluster,
 }
 
 impl Replayed {
@@ -61,7 +63,8 @@ pub(crate) fn replay(bodies: &[(Slot, Bytes)]) -> Result<Replayed, String> {
     }
     let (from, to) = (Revision(2), Revision(whole.revision().0));
     let log = Log { member: 0, from, to, events };
-    Ok(Replayed { position: exact.position().0, digest: exact.digest(), log })
+    let cluster = exact.cluster().clone();
+    Ok(Replayed { position: exact.position().0, digest: exact.digest(), log, cluster })
 }
 
 fn told(event: &KvRef<'_>) -> Event {

@@ -38,6 +38,10 @@ pub(crate) struct Watcher {
     site: Site,
     dice: Dice,
     clients: BTreeMap<Site, Client>,
+    /// The longest it takes for a message, in milliseconds, before it reads the next.
+    takes: u64,
+    /// What it lets come before it has read it.
+    window: Option<u32>,
 }
 
 /// How a stream came to its end.
@@ -49,8 +53,9 @@ enum Ended {
 }
 
 impl Watcher {
-    pub(crate) fn new(office: &Office, site: Site, dice: Dice) -> Self {
-        Self { office: office.clone(), site, dice, clients: BTreeMap::new() }
+    pub(crate) fn new(office: &Office, site: Site, mut dice: Dice) -> Self {
+        let (takes, window) = *dice.pick(&[(0, None), (0, None), (50, Some(2_000)), (900, None)]);
+        Self { office: office.clone(), site, dice, clients: BTreeMap::new(), takes, window }
     }
 
     /// Watches until everything is quiet.
@@ -71,9 +76,11 @@ impl Watcher {
             _ => KeyRange { key: b"k".to_vec(), end: b"l".to_vec() },
         };
         let newest = *self.office.newest.lock();
-        let start = match self.dice.below(4) {
+        let start = match self.dice.below(5) {
             0 => newest - self.dice.below(60) as i64,
             1 => newest + self.dice.below(4) as i64,
+            // The oldest that there still is.
+            2 => self.office.compacted.load(Ordering::Relaxed),
             _ => 0,
         };
         Watch {
@@ -83,6 +90,8 @@ impl Watcher {
             prev_kv: self.dice.chance(300),
             no_put: self.dice.chance(80),
             no_delete: self.dice.chance(80),
+            fragment: self.dice.chance(300),
+            wide: self.office.habits.wide,
             ..Watch::default()
         }
     }
@@ -112,7 +121,10 @@ impl Watcher {
             self.office.say(self.site, format_args!("#{id} is over, goes on at {next:?}"));
             self.office.history.lock().watches.push(watch.clone());
             match (ended, next) {
-                (Ok(Ended::Over), _) => return,
+                (Ok(Ended::Over), _) => match given_up(&watch) {
+                    Some(oldest) => (watch.start, watch.resumes) = (oldest, Some(id)),
+                    None => return,
+                },
                 (_, Some(next)) => (watch.start, watch.resumes) = (next, Some(id)),
                 (_, None) if heard => return,
                 (_, None) => {}
@@ -123,7 +135,8 @@ impl Watcher {
 
     async fn listen(&mut self, replica: Site, watch: &mut Watch) -> Result<Ended, Status> {
         let outlet = Outlet { net: self.office.net.clone(), site: self.site };
-        let client = self.clients.entry(replica).or_insert_with(|| Client::new(&outlet, replica));
+        let client = || Client::with_window(&outlet, replica, self.window);
+        let client = self.clients.entry(replica).or_insert_with(client);
         let (requests, mut replies) = {
             let talk = client.talk("/etcdserverpb.Watch/Watch", PATIENCE);
             // etcd's server answers the call with the first response, and so does ours: ask at once.
@@ -146,7 +159,6 @@ impl Watcher {
         let (mut silent, mut quiet) = (0, 0);
         loop {
             if let Some(last) = self.office.last() {
-                quiet += 1;
                 if quiet > LAST_MOMENTS {
                     watch.settled = watch.responses.first().map(|_| last);
                     return Ok(Ended::Over);
@@ -154,6 +166,7 @@ impl Watcher {
             }
             let Ok(reply) = tokio::time::timeout(MOMENT, replies.message()).await else {
                 silent += 1;
+                quiet += u32::from(self.office.last().is_some());
                 if silent == SILENCE {
                     send(requests, how_far()).await?;
                 } else if silent > 2 * SILENCE {
@@ -165,9 +178,14 @@ impl Watcher {
             silent = 0;
             let response = self.take(&reply);
             let over = response.canceled;
+            quiet = if response.events.is_empty() { quiet } else { 0 };
             watch.responses.push(response);
             if over {
                 return Ok(Ended::Over);
+            }
+            if self.takes > 0 && self.office.last().is_none() {
+                let takes = Duration::from_millis(self.dice.below(self.takes));
+                tokio::time::sleep(takes).await;
             }
             if self.dice.chance(NOW_AND_THEN) {
                 send(requests, how_far()).await?;
@@ -194,11 +212,19 @@ impl Watcher {
 /// Where a watch that broke off goes on, if it got so far as to know.
 fn resumed(watch: &Watch) -> Option<Revision> {
     let first = watch.responses.first()?;
-    let told = watch.responses.iter().flat_map(|response| &response.events);
+    // Fragments are one message, which is nothing as long as its end is missing.
+    let whole = watch.responses.iter().rposition(|response| !response.fragment)?;
+    let told = watch.responses[..=whole].iter().flat_map(|response| &response.events);
     let told = told.map(|event| event.kv.mod_revision).max();
     let behind = |revision: Revision| Revision(revision.0 + 1);
     let begun = if watch.start.0 > 0 { watch.start } else { behind(first.revision) };
     Some(told.map_or(begun, behind))
+}
+
+/// Where a watch that a compaction ended can go on.
+fn given_up(watch: &Watch) -> Option<Revision> {
+    let last = watch.responses.last()?;
+    Some(last.compact_revision).filter(|oldest| oldest.0 > 0)
 }
 
 fn how_far() -> pb::watch_request::RequestUnion {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::calls::{carry_out, refusal};
 use super::client::Client;
+use super::climate::{Habits, Mix};
 use super::dice::Dice;
 use super::net::Net;
 use super::replica::moment;
@@ -33,6 +34,10 @@ pub(crate) struct Office {
     pub(crate) leases: Arc<Mutex<Vec<LeaseId>>>,
     /// The newest revision that anybody was shown.
     pub(crate) newest: Arc<Mutex<i64>>,
+    /// The last revision that is known to have deleted something; 0 is none.
+    pub(crate) deleted: Arc<AtomicI64>,
+    /// The last revision that somebody asked to be compacted at; 0 is none.
+    pub(crate) compacted: Arc<AtomicI64>,
     pub(crate) numbers: Arc<AtomicU64>,
     /// Nobody begins anything more.
     pub(crate) closed: Arc<AtomicBool>,
@@ -51,17 +56,6 @@ pub(crate) struct Office {
 const HOLDS: u64 = 3;
 /// The ids of the leases that one client keeps to itself are above this.
 const PRIVATE: i64 = 1_000_000_000;
-
-/// How busy clients are, and with what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Habits {
-    pub(crate) keys: u64,
-    /// The longest pause between two calls of a client.
-    pub(crate) pause: Duration,
-    pub(crate) patience: Duration,
-    pub(crate) leases: bool,
-    pub(crate) compactions: bool,
-}
 
 impl Office {
     pub(crate) fn now(&self) -> Nanos {
@@ -115,11 +109,8 @@ impl Worker {
             let most = self.office.habits.pause.as_micros() as u64;
             let pause = Duration::from_micros(self.dice.below(most));
             tokio::time::sleep(pause).await;
-            let replica = {
-                let replicas = self.office.replicas.lock();
-                *self.dice.pick(&replicas)
-            };
-            if self.office.habits.leases && self.dice.chance(HOLDS) {
+            let replica = self.any_replica();
+            if self.office.habits.mix.leases > 0 && self.dice.chance(HOLDS) {
                 self.hold(replica).await;
                 continue;
             }
@@ -129,6 +120,22 @@ impl Worker {
         self.office.at_work.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Holds one lease after the other until the office is closed.
+    pub(crate) async fn hold_on(mut self) {
+        self.office.at_work.fetch_add(1, Ordering::Relaxed);
+        while !self.office.is_closed() {
+            let pause = Duration::from_millis(self.dice.below(200));
+            tokio::time::sleep(pause).await;
+            let replica = self.any_replica();
+            self.hold(replica).await;
+        }
+        self.office.at_work.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn any_replica(&mut self) -> Site {
+        *self.dice.pick(&self.office.replicas.lock())
+    }
+
     /// Holds something on a lease that nobody else renews, and renews it in its last moment or too late.
     async fn hold(&mut self, at: Site) {
         let id = LeaseId(PRIVATE + self.office.number() as i64);
@@ -136,17 +143,22 @@ impl Worker {
         let granted = self.call(at, Op::Grant { id, ttl: ttl as i64 }).await;
         let Some(Outcome::Done { reply: Reply::Grant { ttl, .. }, .. }) = granted else { return };
         let lasts = Duration::from_secs(ttl.unsigned_abs());
-        let (key, value) = (format!("kh{}", self.site).into_bytes(), b"held".to_vec());
+        let (key, value) = (format!("kh{}", self.site).into_bytes(), self.value());
         self.call(at, Op::Put(Put { key, value, lease: id, prev_kv: false })).await;
         while !self.office.is_closed() {
-            let before = Duration::from_millis(self.dice.below(400));
+            let most = *self.dice.pick(&[400, 1000]);
+            let before = Duration::from_millis(self.dice.below(most));
             let pause = (lasts + Duration::from_millis(100)).saturating_sub(before);
             tokio::time::sleep(pause).await;
-            let replica = {
-                let replicas = self.office.replicas.lock();
-                *self.dice.pick(&replicas)
+            let renewed = loop {
+                let replica = self.any_replica();
+                let renewed = self.call(replica, Op::KeepAlive { id }).await;
+                if renewed.is_some() || self.office.is_closed() {
+                    break renewed;
+                }
+                // As etcd's client does: on with the next.
+                tokio::time::sleep(Duration::from_millis(20)).await;
             };
-            let renewed = self.call(replica, Op::KeepAlive { id }).await;
             match renewed {
                 Some(Outcome::Done { reply: Reply::KeepAlive { ttl }, .. }) if ttl > 0 => {}
                 _ => return,
@@ -187,6 +199,9 @@ impl Worker {
         let Outcome::Done { revision, reply } = outcome else { return };
         self.office.seen(*revision);
         match reply {
+            Reply::Delete { deleted: 1.., .. } => {
+                self.office.deleted.store(revision.0, Ordering::Relaxed);
+            }
             Reply::Range { kvs, .. } => {
                 for kv in kvs {
                     self.known.insert(kv.key.clone(), kv.mod_revision.0);
@@ -219,9 +234,17 @@ impl Worker {
         }
     }
 
-    fn put(&mut self) -> Put {
+    /// No other is like it.
+    fn value(&mut self) -> Vec<u8> {
         self.values += 1;
-        let value = format!("{}-{}", self.site, self.values).into_bytes();
+        let mut value = format!("{}-{}", self.site, self.values).into_bytes();
+        let padding = self.dice.below(self.office.habits.padding + 1) as usize;
+        value.resize(value.len() + padding, b'.');
+        value
+    }
+
+    fn put(&mut self) -> Put {
+        let value = self.value();
         let lease = self.lease().filter(|_| self.dice.chance(150)).unwrap_or_default();
         Put { key: self.key(), value, lease, prev_kv: self.dice.chance(300) }
     }
@@ -273,19 +296,28 @@ impl Worker {
     }
 
     fn draw(&mut self) -> Op {
-        let habits = self.office.habits;
-        match self.dice.below(100) {
-            0..30 => Op::Put(self.put()),
-            30..38 => Op::Delete { range: self.range(), prev_kv: self.dice.chance(300) },
-            38..55 => self.compare_and_swap(),
-            55..57 if habits.compactions => {
-                let newest = (*self.office.newest.lock()).max(2) as u64;
-                let back = self.dice.below(newest.min(40));
-                Op::Compact { revision: Revision((newest - back) as i64) }
-            }
-            57..75 if habits.leases => self.about_leases(),
+        let Mix { puts, deletes, swaps, compactions, leases, reads } = self.office.habits.mix;
+        let kinds = [puts, deletes, swaps, compactions, leases, reads];
+        let kinds: Vec<_> = (0..6).zip(kinds).collect();
+        match self.dice.weighted(&kinds) {
+            0 => Op::Put(self.put()),
+            1 => Op::Delete { range: self.range(), prev_kv: self.dice.chance(300) },
+            2 => self.compare_and_swap(),
+            3 => self.compact(),
+            4 => self.about_leases(),
             _ => Op::Range(self.read()),
         }
+    }
+
+    /// Somewhere in the near past, often where something was deleted: that event is to be kept.
+    fn compact(&mut self) -> Op {
+        let newest = (*self.office.newest.lock()).max(2) as u64;
+        let back = self.dice.below(newest.min(40));
+        let deleted = self.office.deleted.load(Ordering::Relaxed);
+        let at_deletion = deleted > 0 && self.dice.chance(500);
+        let revision = if at_deletion { deleted } else { (newest - back) as i64 };
+        self.office.compacted.store(revision, Ordering::Relaxed);
+        Op::Compact { revision: Revision(revision) }
     }
 
     fn about_leases(&mut self) -> Op {
@@ -302,21 +334,15 @@ impl Worker {
 }
 
 impl Office {
-    pub(crate) fn new(net: &Net, replicas: Vec<Site>, dice: &mut Dice) -> Self {
-        let pauses = [5, 30, 30, 200].map(Duration::from_millis);
-        let habits = Habits {
-            keys: dice.between(2, 12),
-            pause: *dice.pick(&pauses),
-            patience: Duration::from_millis(dice.between(300, 8_000)),
-            leases: dice.chance(800),
-            compactions: dice.chance(700),
-        };
+    pub(crate) fn new(net: &Net, replicas: Vec<Site>, habits: Habits) -> Self {
         Self {
             net: net.clone(),
             history: Arc::default(),
             replicas: Arc::new(Mutex::new(replicas)),
             leases: Arc::default(),
             newest: Arc::new(Mutex::new(1)),
+            deleted: Arc::default(),
+            compacted: Arc::default(),
             numbers: Arc::new(AtomicU64::new(1)),
             closed: Arc::default(),
             last: Arc::default(),
