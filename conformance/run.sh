@@ -1,7 +1,7 @@
 #!/bin/sh
 # Judges target/release/meridian beside a real etcd: the judges themselves, the differential run,
 # the official client, etcdctl's table, services, gateway, metrics, snapshots, flags, restores, the kill
-# harness; or only those that are named (run.sh etcdctl kill). What fails is said again at the end.
+# harness, disks (as root); or only those that are named (run.sh etcdctl kill). What fails is said again at the end.
 # REQUESTS, ROUNDS and SEED change how much; the seed is printed.
 set -eu
 cd "$(dirname "$0")"
@@ -26,6 +26,14 @@ part() { # part NAME WHAT COMMAND...
   echo "== $name: $what"
   "$@" || { echo "== $name: FAILED"; failed="$failed $name"; }
 }
+disk() { # the last: a server that does not sync loses what it said when the power goes, and that must be seen
+  code=0
+  bin/kill -disk -seed "$seed" -rounds "${DISK_ROUNDS:-12}" -server "$meridian" || code=$?
+  [ "$code" != 3 ] || { echo "== disk: NOT JUDGED, nothing can be mounted here"; return 0; }
+  [ "$code" = 0 ] || return "$code"
+  ! bin/kill -disk -seed "$seed" -rounds 4 -only cutoff -args --unsafe-no-fsync -server "$meridian" > bin/unsafe.log ||
+    { echo "a loss of power goes unseen"; return 1; }
+}
 flags() { (cd tools && go run -buildvcs=false ./flags); }
 
 echo "seed $seed"
@@ -42,4 +50,5 @@ part snapshot "both ways" env BIN="$(dirname "$etcd")" snapshot/run.sh "$meridia
 part flags "every one of them" flags
 part restore "stores of an etcd" restore/run.sh
 part kill "kill -9 under load" bin/kill -seed "$seed" -rounds "${ROUNDS:-100}" -server "$meridian"
+part disk "full, read-only, broken" disk
 [ -z "$failed" ] || { echo "failed:$failed"; exit 1; }

@@ -177,9 +177,9 @@ func (j *judge) check(record *record) error {
 	return j.maybeCompact()
 }
 
-// maybeCompact compacts in every fourth round, to a revision whose history was checked.
+// maybeCompact compacts in every fourth round, to a revision whose history was checked. Strikes do it themselves.
 func (j *judge) maybeCompact() error {
-	if j.random.IntN(4) != 0 || j.revision < 10 {
+	if j.disk || j.random.IntN(4) != 0 || j.revision < 10 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

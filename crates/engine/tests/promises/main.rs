@@ -10,9 +10,14 @@ mod ending;
 mod full;
 mod inbox;
 mod leases;
+mod power;
 mod replicas;
 mod rights;
 mod rivals;
 mod steady;
 mod support;
 mod unknown;
+
+#[path = "../../../journal/tests/crash/disk.rs"]
+#[allow(dead_code, reason = "shared with the tests of the journal")]
+mod disk;

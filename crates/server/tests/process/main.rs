@@ -3,6 +3,7 @@
 mod checking;
 mod ending;
 mod flags;
+mod frames;
 mod memory;
 mod misbehaving;
 mod running;

@@ -12,22 +12,22 @@ use tokio::time::timeout;
 
 use super::running::Process;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const GO_AWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 4;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RESET: u8 = 3;
+pub(super) const SETTINGS: u8 = 4;
+pub(super) const GO_AWAY: u8 = 7;
+pub(super) const CONTINUATION: u8 = 9;
+pub(super) const END_HEADERS: u8 = 4;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What the misbehaviour of one client may cost at the most.
-const COST: u64 = 96 << 20;
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const COST: u64 = 96 << 20;
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One connection, written to frame by frame.
-struct Raw(TcpStream);
+pub(super) struct Raw(pub(super) TcpStream);
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     frame.extend_from_slice(&[kind, flags]);
     frame.extend_from_slice(&stream.to_be_bytes());
@@ -36,7 +36,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The headers of a call, in HPACK without its tables and with nothing that is compressed.
-fn head(path: &str) -> Vec<u8> {
+pub(super) fn head(path: &str) -> Vec<u8> {
     let mut head = vec![0x83, 0x86];
     let mut literal = |begin: &[u8], value: &str| {
         head.extend_from_slice(begin);
@@ -51,7 +51,7 @@ fn head(path: &str) -> Vec<u8> {
 }
 
 /// A message as the DATA of a call that goes on.
-fn message(stream: u32, message: &impl Message) -> Vec<u8> {
+pub(super) fn message(stream: u32, message: &impl Message) -> Vec<u8> {
     let body = message.encode_to_vec();
     let framed = [&[0], &(body.len() as u32).to_be_bytes()[..], &body].concat();
     frame(DATA, 0, stream, &framed)
@@ -68,7 +68,7 @@ fn watch_all(id: i64) -> pb::WatchRequest {
 }
 
 impl Raw {
-    async fn open(address: SocketAddr) -> Self {
+    pub(super) async fn open(address: SocketAddr) -> Self {
         let mut raw = Self(TcpStream::connect(address).await.expect("connects"));
         raw.send(PREFACE).await;
         raw.send(&frame(SETTINGS, 0, 0, &[])).await;
@@ -76,12 +76,12 @@ impl Raw {
     }
 
     /// Whether it is taken, and in time.
-    async fn send(&mut self, bytes: &[u8]) -> bool {
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
         matches!(timeout(Duration::from_secs(10), self.0.write_all(bytes)).await, Ok(Ok(())))
     }
 
     /// Reads until the end, or until nothing comes. Whether it was told to go away, or cut off.
-    async fn is_let_go(&mut self) -> bool {
+    pub(super) async fn is_let_go(&mut self) -> bool {
         loop {
             let mut head = [0; 9];
             match timeout(Duration::from_secs(5), self.0.read_exact(&mut head)).await {
@@ -101,14 +101,14 @@ impl Raw {
     }
 }
 
-struct Subject {
-    process: Process,
+pub(super) struct Subject {
+    pub(super) process: Process,
     before: u64,
     _dir: tempfile::TempDir,
 }
 
 impl Subject {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let process = Process::start(dir.path());
         process.client().await.put("other", "1").await;
@@ -127,7 +127,7 @@ impl Subject {
     }
 
     /// Another client is served, and little memory is gone.
-    async fn is_well(&self, cost: u64) {
+    pub(super) async fn is_well(&self, cost: u64) {
         let other = async { self.process.client().await.put("other", "2").await };
         timeout(PATIENCE, other).await.expect("others are served");
         let grown = self.process.resident().saturating_sub(self.before);
