@@ -21,6 +21,7 @@ func killPrimary(ctx context.Context, b *blow) error {
 		return err
 	}
 	pause(ctx, time.Second)
+	b.strikesDrawn()
 	killed, _, err := b.database.KillPrimary(ctx)
 	if err != nil {
 		bare.stop()
@@ -66,6 +67,13 @@ func killBoth(ctx context.Context, b *blow) error {
 	return nil
 }
 
+// strikesDrawn counts all replicas as struck among drawn faults, so that what PostgreSQL costs is not said of others.
+func (b *blow) strikesDrawn() {
+	if b.drawn {
+		b.strikes(b.set.Replicas...)
+	}
+}
+
 // healthy waits until PostgreSQL has a primary and its standbys again.
 func (b *blow) healthy(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, recoverLimit)
@@ -79,6 +87,7 @@ func stopPrimary(ctx context.Context, b *blow) error {
 	if err != nil {
 		return err
 	}
+	b.strikesDrawn()
 	return b.stopNode(ctx, node)
 }
 
@@ -104,6 +113,7 @@ func (b *blow) stopNode(ctx context.Context, node *cluster.Node) error {
 // terminate ends the replicas' connections, over and over while the fault lasts.
 func terminate(ctx context.Context, b *blow) error {
 	var ended int
+	b.strikesDrawn()
 	for range 3 {
 		n, err := b.database.Terminate(ctx)
 		if err != nil {

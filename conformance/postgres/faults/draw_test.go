@@ -134,9 +134,18 @@ func TestPausesBelongToReplicasThatNothingStruck(t *testing.T) {
 	if episode[1].pauses != nil {
 		t.Errorf("%v", episode[1].pauses)
 	}
+	// Nor one that another struck just before.
+	r, l, episode = episodeOf()
+	episode[1].began, episode[1].ended, episode[1].blow.struck = 310*ms, 400*ms, r.set.Replicas[2:]
+	episode[0].blow.struck = r.set.Replicas[:2]
+	l.measureAll(r, episode)
+	if episode[1].pauses != nil {
+		t.Errorf("%v", episode[1].pauses)
+	}
 	// What is long before a fault is not its own.
 	r, l, episode = episodeOf()
 	episode[0].began, episode[0].ended = 420*ms, 450*ms
+	episode[1].blow.struck = nil
 	l.measureAll(r, episode)
 	if episode[0].pauses[writing] != 10*ms {
 		t.Errorf("%v", episode[0].pauses)

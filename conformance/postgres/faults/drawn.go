@@ -126,8 +126,11 @@ func (r *run) reviveEnded(ctx context.Context, l *load) error {
 	return nil
 }
 
-// measureAll finds the longest pauses while each fault was under way, through replicas that nothing struck meanwhile; one
-// that strikes all is measured through all that nothing else did.
+// settling is how long after its fault a replica may still be on its way back.
+const settling = 2 * time.Second
+
+// measureAll finds the longest pauses while each fault was under way, through replicas that neither it nor another struck
+// then or just before; one that strikes all is measured through all that no other did.
 func (l *load) measureAll(r *run, episode []*drawn) {
 	for _, d := range episode {
 		all := names(r.set.Replicas)
@@ -137,7 +140,7 @@ func (l *load) measureAll(r *run, episode []*drawn) {
 		}
 		struck = append(struck, l.deserted...)
 		for _, other := range episode {
-			if other != d && other.began < d.ended && d.began < other.ended {
+			if other != d && other.began < d.ended && d.began < other.ended+settling {
 				struck = append(struck, names(other.blow.struck)...)
 			}
 		}

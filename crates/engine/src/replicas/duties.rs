@@ -22,7 +22,7 @@ use crate::writer::Writer;
 pub(crate) const PULSE: Duration = Duration::from_millis(25);
 /// How often the journal is read by one who has no line, and by one who has or needs none.
 const FETCH_ALONE: Duration = Duration::from_millis(50);
-const FETCH_WATCHFUL: Duration = Duration::from_secs(1);
+pub(super) const FETCH_WATCHFUL: Duration = Duration::from_secs(1);
 
 impl Writer {
     /// Takes in what reached us.

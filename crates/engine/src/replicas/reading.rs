@@ -48,6 +48,8 @@ impl Writer {
         replica.fetching = false;
         replica.fetched = now;
         replica.overtaken = false;
+        let since = replica.readable.map_or(now, |(since, _)| since);
+        replica.readable = found.is_ok().then_some((since, now));
         match found {
             Ok(records) => {
                 records.iter().for_each(|record| self.take_entry(record.slot, &record.body));

@@ -157,6 +157,8 @@ pub(crate) struct Replica {
     pub(crate) heard: Duration,
     /// When the journal last showed that the writer is at work.
     pub(crate) at_work: Option<Duration>,
+    /// Since when the journal answers us without failing, and when it did last.
+    pub(crate) readable: Option<(Duration, Duration)>,
     /// Since when there is no line, and how many calls have failed since.
     pub(crate) broken: Option<(Duration, u32)>,
     /// When another took the journal from us, or we from another.
@@ -209,6 +211,7 @@ impl Replica {
             lines: 0,
             heard: now,
             at_work: None,
+            readable: None,
             broken: None,
             changed: None,
             overtaken: false,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use state::{Cluster, Command, Epoch, MemberId};
 use tokio::sync::{broadcast, oneshot};
 
+use super::duties::FETCH_WATCHFUL;
 use super::follow::KEPT;
 use super::replica::Handing;
 use super::{Replica, Role};
@@ -16,6 +17,9 @@ use crate::writer::Writer;
 const PEACE: u32 = 10;
 /// After so many times the patience there should have been another writer.
 const LOST: u32 = 2;
+
+/// A journal that has answered us so lately answers.
+const ANSWERS: Duration = FETCH_WATCHFUL.saturating_add(Duration::from_millis(500));
 
 impl Writer {
     /// Whether another writer is needed, and whether it is to be us.
@@ -41,7 +45,8 @@ impl Writer {
             self.role = Role::Claiming;
             return;
         }
-        if !silent && !refused {
+        let stuck = self.is_stuck(now, turn);
+        if !silent && !refused && !stuck {
             return;
         }
         let alive = |moment: Duration| now.saturating_sub(moment) < 2 * patience;
@@ -56,8 +61,27 @@ impl Writer {
             }
             return;
         }
-        tracing::warn!(epoch = %self.state.epoch(), silent, "the writer is not heard of, taking over");
+        let epoch = self.state.epoch();
+        if stuck {
+            tracing::warn!(%epoch, "the writer orders nothing that it is given, taking over");
+        } else {
+            tracing::warn!(%epoch, silent, "the writer is not heard of, taking over");
+        }
         self.role = Role::Claiming;
+    }
+
+    /// Whether the writer is heard of and yet of no use: what we handed over waits, no entry comes, and the
+    /// journal answers us all the time. It is cut off from the journal, and we are not.
+    fn is_stuck(&self, now: Duration, turn: Duration) -> bool {
+        let Some(replica) = &self.replica else { return false };
+        let most = (replica.settings.patience * LOST).saturating_add(turn);
+        let waits = replica.sent.values().next().is_some_and(|oldest| {
+            oldest.waiter.as_ref().is_none_or(|waiter| waiter.is_late(now, most))
+        });
+        let readable = replica.readable.is_some_and(|(since, last)| {
+            now.saturating_sub(since) > most && now.saturating_sub(last) < ANSWERS
+        });
+        waits && readable && now.saturating_sub(self.learnt) > most
     }
 
     /// Whether we know of nobody who orders what we are asked: the writer is silent, the journal shows nothing

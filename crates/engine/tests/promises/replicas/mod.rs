@@ -2,6 +2,7 @@
 //! writer that goes, falls silent or is cut off costs a pause and nothing else.
 
 mod cluster;
+mod cutoff;
 mod digests;
 mod distant;
 mod leases;
