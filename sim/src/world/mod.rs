@@ -13,6 +13,7 @@ mod errands;
 mod hand;
 mod host;
 mod journal;
+mod levels;
 mod listen;
 mod members;
 mod nemesis;
@@ -37,6 +38,7 @@ pub use counts::Counts;
 use dice::Dice;
 use host::Host;
 use journal::Depot;
+use levels::Levels;
 use members::Member;
 use nemesis::Nemesis;
 use net::{Event, Net, Ways};
@@ -211,6 +213,7 @@ struct World {
     folder: TempDir,
     replica_habits: replica::Habits,
     kind: Kind,
+    levels: Levels,
 }
 
 impl World {
@@ -249,6 +252,11 @@ impl World {
         for member in &mut members {
             member.spec.founders.clone_from(&founders);
         }
+        let mixed = kind == Kind::Mixed;
+        let mut levels = Levels::new(Dice::new(plan.seed, 6), mixed && plan.faults);
+        if mixed {
+            members.iter_mut().for_each(|member| member.spec.level = levels.draw());
+        }
         if kind.is_single() {
             let luck = (Dice::new(plan.seed, 5), kind == Kind::Lies);
             let spec = &mut members[0].spec;
@@ -272,6 +280,7 @@ impl World {
             folder,
             replica_habits,
             kind,
+            levels,
         }
     }
 

@@ -49,8 +49,6 @@ pub(crate) struct Single {
     shelf: Arc<Mutex<Shelf>>,
     told: Arc<Mutex<Told>>,
     segment_bytes: u64,
-    /// Whether the disk may lie about a sync.
-    pub(crate) lies: bool,
     /// Whether the next death inside a step takes the machine along.
     pub(crate) takes_machine: Arc<AtomicBool>,
     /// What was wrong with what was found.
@@ -82,7 +80,6 @@ impl Single {
             shelf,
             told: Arc::default(),
             segment_bytes,
-            lies,
             takes_machine: Arc::default(),
             findings: Arc::default(),
             refused: Arc::default(),

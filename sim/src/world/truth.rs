@@ -15,6 +15,8 @@ pub(crate) struct Replayed {
     pub(crate) digest: Digest,
     /// All events that ever were.
     pub(crate) log: Log,
+    /// How often the cluster's level rose.
+    pub(crate) raises: u64,
 }
 
 impl Replayed {
@@ -38,12 +40,16 @@ impl Replayed {
 pub(crate) fn replay(bodies: &[(Slot, Bytes)]) -> Result<Replayed, String> {
     let (mut exact, mut whole) = (State::new(), State::new());
     let mut events = Vec::new();
+    let mut raises = 0;
     for (at, (slot, body)) in bodies.iter().enumerate() {
         if slot.0 != at as u64 + 1 {
             return Err(format!("the journal has no slot {} but slot {slot}", at + 1));
         }
         let mut entry = Entry::decode(body).map_err(|error| format!("slot {slot}: {error}"))?;
+        for_all(&exact, &entry).map_err(|why| format!("slot {slot}: {why}"))?;
+        let level = exact.cluster().level();
         exact.apply(Position(slot.0), &entry);
+        raises += u64::from(exact.cluster().level() > level);
         // What is never compacted keeps all events.
         entry.commands.retain(|command| !matches!(command.bare(), Command::Compact { .. }));
         entry.origins.clear();
@@ -61,7 +67,18 @@ pub(crate) fn replay(bodies: &[(Slot, Bytes)]) -> Result<Replayed, String> {
     }
     let (from, to) = (Revision(2), Revision(whole.revision().0));
     let log = Log { member: 0, from, to, events };
-    Ok(Replayed { position: exact.position().0, digest: exact.digest(), log })
+    Ok(Replayed { position: exact.position().0, digest: exact.digest(), log, raises })
+}
+
+/// Whether all who read the journal could apply the entry where it stands, those that are away included.
+fn for_all(before: &State, entry: &Entry) -> Result<(), String> {
+    let cluster = before.cluster();
+    let Some((id, lowest)) = cluster.lowest() else { return Ok(()) };
+    let (takes, most) = (entry.level(), cluster.level().max(lowest.level));
+    if takes <= most {
+        return Ok(());
+    }
+    Err(format!("takes level {takes}, and {} ({:x}) goes up to {most}", lowest.name, id.0))
 }
 
 fn told(event: &KvRef<'_>) -> Event {
