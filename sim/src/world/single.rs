@@ -183,7 +183,9 @@ impl Single {
         }
         if opening.tail <= last {
             let lost = format!("slots {} to {last} were durable and are not there", opening.tail);
-            if !self.disk.has_lost() {
+            if self.disk.has_lost() {
+                self.net.0.lock().counts.beginnings += 1;
+            } else {
                 self.found(lost);
             }
             ever.retain(|record| record.slot < opening.tail);
