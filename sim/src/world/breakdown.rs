@@ -28,13 +28,21 @@ impl World {
         let back = now + dice.between(MILLISECOND, 8 * SECOND);
         let (machine, inside) = (dice.chance(500), dice.chance(600));
         if inside {
-            let effects = dice.between(1, 60);
+            let (effects, at_disk) = (dice.between(1, 60), dice.chance(600));
             single.takes_machine.store(machine, Ordering::Relaxed);
             let mut net = self.net.0.lock();
             net.counts.crashes_inside += 1;
-            let what = format_args!("will crash after {effects} effects, machine: {machine}");
-            net.trace.say(site, what);
-            net.machine(site).dies_after = Some(effects);
+            net.trace.say(
+                site,
+                format_args!(
+                    "will crash after {effects} effects, disk: {at_disk}, machine: {machine}"
+                ),
+            );
+            if at_disk {
+                single.disk.trouble(|troubles| troubles.deadly = Some(effects / 4));
+            } else {
+                net.machine(site).dies_after = Some(effects);
+            }
             return;
         }
         self.say(site, format_args!("crashes, machine: {machine}"));

@@ -98,6 +98,8 @@ counts! {
     /// Worlds with a disk.
     starts_refused: "start refused, naming what a lie has lost",
     /// Worlds with a disk.
+    beginnings: "started on a beginning of what was, after a lie",
+    /// Worlds with a disk.
     opens: "journal opened from its files",
     /// Worlds with a disk.
     cuts: "torn tail cut",

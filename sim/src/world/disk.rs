@@ -30,6 +30,8 @@ pub(crate) struct Troubles {
     pub(crate) write: Option<u64>,
     /// The same for syncs.
     pub(crate) sync: Option<u64>,
+    /// So many things are done to it, and at the next one the process dies.
+    pub(crate) deadly: Option<u64>,
 }
 
 #[derive(Default)]
@@ -150,7 +152,9 @@ impl SimDisk {
 
     /// The process is gone; what it wrote is the system's to keep.
     pub(crate) fn killed(&self) {
-        self.inner.lock().is_taken = Arc::default();
+        let mut inner = self.inner.lock();
+        inner.is_taken = Arc::default();
+        inner.troubles.deadly = None;
     }
 
     /// The machine is gone, and with it what was not synced, or some of it.
@@ -182,7 +186,10 @@ impl SimDisk {
 
     /// Whether the process is there to do anything.
     fn effect(&self) -> io::Result<()> {
-        let there = self.net.0.lock().effect(self.site);
+        let dies = spend(&mut self.inner.lock().troubles.deadly);
+        let mut net = self.net.0.lock();
+        net.machine(self.site).is_dead |= dies;
+        let there = net.effect(self.site);
         if there { Ok(()) } else { Err(gone()) }
     }
 

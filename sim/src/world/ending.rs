@@ -73,6 +73,7 @@ impl World {
 
     /// Whether calls have been answered by every replica since all trouble ended.
     fn serve_everywhere(&mut self) -> bool {
+        self.promote_all();
         let healed = self.healed_at();
         let history = self.office.history.lock();
         let answered = |site: Site| {
@@ -119,6 +120,7 @@ impl World {
                 return self.findings.push(format!("the journal cannot be replayed: {why}"));
             }
         };
+        self.net.0.lock().counts.raises += replayed.raises;
         let mut digests = self.digests();
         digests.insert("replayed".into(), (replayed.position, number(replayed.digest)));
         self.findings.extend(differing(&digests));

@@ -157,5 +157,6 @@ impl World {
         } else if member.back_at.is_none() {
             member.back_at = Some(now + RESTART);
         }
+        self.unhold(at, why);
     }
 }

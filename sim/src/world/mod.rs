@@ -14,6 +14,7 @@ mod errands;
 mod hand;
 mod host;
 mod journal;
+mod levels;
 mod listen;
 mod members;
 mod nemesis;
@@ -39,6 +40,7 @@ pub use counts::Counts;
 use dice::Dice;
 use host::Host;
 use journal::Depot;
+use levels::Levels;
 use members::Member;
 use nemesis::Nemesis;
 use net::{Event, Net, Ways};
@@ -215,6 +217,7 @@ struct World {
     kind: Kind,
     /// Clients that do nothing but hold leases.
     holders: u8,
+    levels: Levels,
 }
 
 impl World {
@@ -256,6 +259,11 @@ impl World {
         for member in &mut members {
             member.spec.founders.clone_from(&founders);
         }
+        let mixed = kind == Kind::Mixed;
+        let mut levels = Levels::new(Dice::new(plan.seed, 6), mixed && plan.faults);
+        if mixed {
+            members.iter_mut().for_each(|member| member.spec.level = levels.draw());
+        }
         if kind.is_single() {
             let luck = (Dice::new(plan.seed, 5), kind == Kind::Lies);
             let spec = &mut members[0].spec;
@@ -280,6 +288,7 @@ impl World {
             holders: climate.holders as u8,
             replica_habits,
             kind,
+            levels,
         }
     }
 

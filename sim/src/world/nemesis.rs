@@ -85,6 +85,7 @@ impl World {
     pub(crate) fn trouble(&mut self) {
         let now = self.now();
         self.relieve(now);
+        self.replace_programs(now);
         if now >= self.nemesis.next {
             let pause = self.nemesis.dice.below(self.nemesis.every);
             self.nemesis.next = now + pause;

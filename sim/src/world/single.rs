@@ -49,8 +49,6 @@ pub(crate) struct Single {
     shelf: Arc<Mutex<Shelf>>,
     told: Arc<Mutex<Told>>,
     segment_bytes: u64,
-    /// Whether the disk may lie about a sync.
-    pub(crate) lies: bool,
     /// Whether the next death inside a step takes the machine along.
     pub(crate) takes_machine: Arc<AtomicBool>,
     /// What was wrong with what was found.
@@ -82,7 +80,6 @@ impl Single {
             shelf,
             told: Arc::default(),
             segment_bytes,
-            lies,
             takes_machine: Arc::default(),
             findings: Arc::default(),
             refused: Arc::default(),
@@ -186,7 +183,9 @@ impl Single {
         }
         if opening.tail <= last {
             let lost = format!("slots {} to {last} were durable and are not there", opening.tail);
-            if !self.disk.has_lost() {
+            if self.disk.has_lost() {
+                self.net.0.lock().counts.beginnings += 1;
+            } else {
                 self.found(lost);
             }
             ever.retain(|record| record.slot < opening.tail);

@@ -17,6 +17,8 @@ pub(crate) struct Replayed {
     pub(crate) log: Log,
     /// Who belongs to the cluster, and who was taken out of it.
     pub(crate) cluster: Cluster,
+    /// How often the cluster's level rose.
+    pub(crate) raises: u64,
 }
 
 impl Replayed {
@@ -40,12 +42,16 @@ impl Replayed {
 pub(crate) fn replay(bodies: &[(Slot, Bytes)]) -> Result<Replayed, String> {
     let (mut exact, mut whole) = (State::new(), State::new());
     let mut events = Vec::new();
+    let mut raises = 0;
     for (at, (slot, body)) in bodies.iter().enumerate() {
         if slot.0 != at as u64 + 1 {
             return Err(format!("the journal has no slot {} but slot {slot}", at + 1));
         }
         let mut entry = Entry::decode(body).map_err(|error| format!("slot {slot}: {error}"))?;
+        for_all(&exact, &entry).map_err(|why| format!("slot {slot}: {why}"))?;
+        let level = exact.cluster().level();
         exact.apply(Position(slot.0), &entry);
+        raises += u64::from(exact.cluster().level() > level);
         // What is never compacted keeps all events.
         entry.commands.retain(|command| !matches!(command.bare(), Command::Compact { .. }));
         entry.origins.clear();
@@ -64,7 +70,18 @@ pub(crate) fn replay(bodies: &[(Slot, Bytes)]) -> Result<Replayed, String> {
     let (from, to) = (Revision(2), Revision(whole.revision().0));
     let log = Log { member: 0, from, to, events };
     let cluster = exact.cluster().clone();
-    Ok(Replayed { position: exact.position().0, digest: exact.digest(), log, cluster })
+    Ok(Replayed { position: exact.position().0, digest: exact.digest(), log, cluster, raises })
+}
+
+/// Whether all who read the journal could apply the entry where it stands, those that are away included.
+fn for_all(before: &State, entry: &Entry) -> Result<(), String> {
+    let cluster = before.cluster();
+    let Some((id, lowest)) = cluster.lowest() else { return Ok(()) };
+    let (takes, most) = (entry.level(), cluster.level().max(lowest.level));
+    if takes <= most {
+        return Ok(());
+    }
+    Err(format!("takes level {takes}, and {} ({:x}) goes up to {most}", lowest.name, id.0))
 }
 
 fn told(event: &KvRef<'_>) -> Event {
