@@ -3,7 +3,8 @@
 #
 # Each NAME.patch makes one plausible mistake, and hangs on the switch of switch.patch, so that one build in a
 # scratch worktree of HEAD holds them all and each run makes one: the one that PLANTED names. SEEDS, FROM, JOBS and
-# MINUTES (for one mistake) may be set. "none" makes none, and must find nothing.
+# MINUTES (for one mistake) may be set, and SIM: what such a build made before. "none" makes none, and must find
+# nothing.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -48,7 +49,7 @@ plant() {
     fi
 }
 
-build
+if [[ -n ${SIM:-} ]]; then cp "$SIM" "$scratch/sim"; else build; fi
 echo "| planted | caught within seeds | by seed | finding |"
 echo "|---|---|---|---|"
 for name in "${names[@]}"; do

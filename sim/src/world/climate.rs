@@ -18,7 +18,7 @@ pub(crate) struct Climate {
     pub(crate) limits: Limits,
     pub(crate) habits: Habits,
     /// Clients that do nothing but hold leases.
-    pub(crate) holders: u64,
+    pub(crate) holders: u8,
 }
 
 /// The server's, where they make a difference.
@@ -67,13 +67,40 @@ impl Climate {
         let wide = dice.chance(600);
         let habits = Habits::of(dice, wide);
         let leases = habits.mix.leases > 0;
-        Self {
+        let drawn = Self {
             troubles: troubles(dice),
             far: (far.0 * MILLISECOND, far.1 * MILLISECOND),
             limits: Limits::of(dice, wide),
             holders: if leases { *dice.pick(&[0, 0, 2, 6]) } else { 0 },
             habits,
+        };
+        match dice.below(10) {
+            0 => drawn.of_guests(dice),
+            1 => drawn.of_many_in_flight(dice),
+            _ => drawn,
         }
+    }
+
+    /// Replicas that reach the journal and not one another, and leases renewed there in their last moment.
+    fn of_guests(mut self, dice: &mut Dice) -> Self {
+        let troubles = [(Trouble::Divide, 10), (Trouble::Depose, 3), (Trouble::Cut, 3)];
+        self.troubles = [&troubles[..], &[(Trouble::Pause, 2), (Trouble::HandOver, 1)]].concat();
+        self.far = (dice.between(2, 30) * MILLISECOND, dice.between(50, 150) * MILLISECOND);
+        self.holders = 10;
+        self.habits.pause = self.habits.pause.max(Duration::from_millis(30));
+        self.habits.mix = Mix { leases: 18, ..self.habits.mix };
+        self
+    }
+
+    /// One small entry after the other, while the journal and who writes to it come and go.
+    fn of_many_in_flight(mut self, dice: &mut Dice) -> Self {
+        let troubles = [(Trouble::ShakeJournal, 10), (Trouble::Crash, 5), (Trouble::Pause, 5)];
+        let between = [(Trouble::Divide, 8), (Trouble::Depose, 3), (Trouble::Cut, 8)];
+        self.troubles = [&troubles[..], &between[..]].concat();
+        self.far = (0, dice.between(20, 100) * MILLISECOND);
+        self.limits = Limits { eager_bytes: 1, batch_bytes: 300, in_flight: 16, ..self.limits };
+        self.habits.pause = self.habits.pause.min(Duration::from_millis(30));
+        self
     }
 }
 

@@ -285,7 +285,7 @@ impl World {
             nemesis,
             findings,
             folder,
-            holders: climate.holders as u8,
+            holders: climate.holders,
             replica_habits,
             kind,
             levels,

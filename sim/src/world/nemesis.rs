@@ -131,6 +131,7 @@ impl World {
         let now = self.now();
         self.nemesis.healed = now;
         self.single().into_iter().for_each(super::single::Single::heal);
+        self.office.healed.store(true, Ordering::Relaxed);
         for member in &mut self.members {
             self.net.0.lock().machine(member.site).dies_after = None;
             member.paused_until = None;
@@ -285,7 +286,7 @@ impl World {
         let others = self.members.iter().map(|member| member.site).filter(|site| *site != one);
         let others: Vec<Site> = others.chain([JOURNAL]).collect();
         let ways: Vec<_> = others.iter().flat_map(|other| [(one, *other), (*other, one)]).collect();
-        let lasts = self.last(SECOND, 15 * SECOND, Relief::Open(ways.clone()));
+        let lasts = self.last(SECOND, 25 * SECOND, Relief::Open(ways.clone()));
         let mut net = self.net.0.lock();
         net.counts.depositions += 1;
         net.trace.say(one, format_args!("only clients reach it for {} ms", lasts / MILLISECOND));

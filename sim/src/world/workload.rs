@@ -39,6 +39,8 @@ pub(crate) struct Office {
     /// The last revision that somebody asked to be compacted at; 0 is none.
     pub(crate) compacted: Arc<AtomicI64>,
     pub(crate) numbers: Arc<AtomicU64>,
+    /// All trouble is over: everybody calls everybody.
+    pub(crate) healed: Arc<AtomicBool>,
     /// Nobody begins anything more.
     pub(crate) closed: Arc<AtomicBool>,
     /// The newest revision there will be, once everything is quiet.
@@ -94,12 +96,23 @@ pub(crate) struct Worker {
     /// What was last seen of each key.
     known: BTreeMap<Vec<u8>, i64>,
     values: u64,
+    /// Whether it calls the same replica for as long as that answers.
+    stays: bool,
+    home: Option<Site>,
 }
 
 impl Worker {
-    pub(crate) fn new(office: &Office, site: Site, dice: Dice) -> Self {
-        let office = office.clone();
-        Self { office, site, dice, clients: BTreeMap::new(), known: BTreeMap::new(), values: 0 }
+    pub(crate) fn new(office: &Office, site: Site, mut dice: Dice) -> Self {
+        Self {
+            office: office.clone(),
+            site,
+            stays: dice.chance(400),
+            dice,
+            clients: BTreeMap::new(),
+            known: BTreeMap::new(),
+            values: 0,
+            home: None,
+        }
     }
 
     /// Calls until the office is closed.
@@ -109,7 +122,7 @@ impl Worker {
             let most = self.office.habits.pause.as_micros() as u64;
             let pause = Duration::from_micros(self.dice.below(most));
             tokio::time::sleep(pause).await;
-            let replica = self.any_replica();
+            let replica = self.whom();
             if self.office.habits.mix.leases > 0 && self.dice.chance(HOLDS) {
                 self.hold(replica).await;
                 continue;
@@ -126,14 +139,20 @@ impl Worker {
         while !self.office.is_closed() {
             let pause = Duration::from_millis(self.dice.below(200));
             tokio::time::sleep(pause).await;
-            let replica = self.any_replica();
+            let replica = self.whom();
             self.hold(replica).await;
         }
         self.office.at_work.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn any_replica(&mut self) -> Site {
-        *self.dice.pick(&self.office.replicas.lock())
+    /// Whom to call: anybody, or for a client that stays where it is answered, whoever answered last.
+    fn whom(&mut self) -> Site {
+        let replicas = self.office.replicas.lock();
+        let stays = self.stays && !self.office.healed.load(Ordering::Relaxed);
+        let home = self.home.filter(|home| stays && replicas.contains(home));
+        let chosen = home.unwrap_or_else(|| *self.dice.pick(&replicas));
+        self.home = Some(chosen);
+        chosen
     }
 
     /// Holds something on a lease that nobody else renews, and renews it in its last moment or too late.
@@ -146,12 +165,12 @@ impl Worker {
         let (key, value) = (format!("kh{}", self.site).into_bytes(), self.value());
         self.call(at, Op::Put(Put { key, value, lease: id, prev_kv: false })).await;
         while !self.office.is_closed() {
-            let most = *self.dice.pick(&[400, 1000]);
+            let most = *self.dice.pick(&[300, 500, 1000]);
             let before = Duration::from_millis(self.dice.below(most));
-            let pause = (lasts + Duration::from_millis(100)).saturating_sub(before);
+            let pause = (lasts + Duration::from_millis(200)).saturating_sub(before);
             tokio::time::sleep(pause).await;
             let renewed = loop {
-                let replica = self.any_replica();
+                let replica = self.whom();
                 let renewed = self.call(replica, Op::KeepAlive { id }).await;
                 if renewed.is_some() || self.office.is_closed() {
                     break renewed;
@@ -184,6 +203,9 @@ impl Worker {
                 refused.map(Outcome::Refused)
             }
         };
+        if outcome.is_none() {
+            self.home = None;
+        }
         if let Some(outcome) = &outcome {
             self.office.answered.fetch_add(1, Ordering::Relaxed);
             self.office.say(self.site, format_args!("#{id} came to {outcome:?}"));
@@ -344,6 +366,7 @@ impl Office {
             deleted: Arc::default(),
             compacted: Arc::default(),
             numbers: Arc::new(AtomicU64::new(1)),
+            healed: Arc::default(),
             closed: Arc::default(),
             last: Arc::default(),
             at_work: Arc::default(),

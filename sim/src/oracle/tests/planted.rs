@@ -289,6 +289,9 @@ fn watches() {
     found("nobody had asked for a compaction at 4", |watches| {
         watches[1].responses[1].compact_revision = Revision(4);
     });
+    found("was up to date at 2", |watches| {
+        (watches[1].wide, watches[1].responses[0].revision) = (true, Revision(1));
+    });
     found("expected", |watches| watches[0].no_delete = true);
     found("is before the start, 3", |watches| watches[0].start = Revision(3));
     found("all up to 12 must have come", |watches| watches[0].responses.truncate(8));
