@@ -93,6 +93,9 @@ func strikeAll(s settings, kind string) error {
 		}
 		d.number++
 	}
+	if err := d.leasesEnd(); err != nil {
+		return fmt.Errorf("after the last strike: %w", err)
+	}
 	d.print()
 	d.close()
 	d.disk.unmount()

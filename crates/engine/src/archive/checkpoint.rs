@@ -192,8 +192,12 @@ pub(crate) fn read_to_end(path: &Path) -> Result<(State, u64), OpenError> {
     thread::scope(|scope| {
         let ahead = || read_blocks((file, bytes), path, free, filled);
         let reader = thread::Builder::new().name("read-ahead".to_owned());
-        reader.spawn_scoped(scope, ahead).map_err(|error| unreadable(path, 0, &error))?;
-        load_blocks(path, blocks, loaded)
+        let reading = reader.spawn_scoped(scope, ahead);
+        let reading = reading.map_err(|error| unreadable(path, 0, &error))?;
+        let read = load_blocks(path, blocks, loaded);
+        // The scope would wait until it is done, and not until its memory is back.
+        reading.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
+        read
     })
 }
 
