@@ -24,7 +24,7 @@ func (r *run) byDraw(ctx context.Context) error {
 		f := faultNamed(one.name)
 		if reason := f.unfit(r); reason != "" {
 			fmt.Printf("%-40s left out: %s\n", one.name, reason)
-		} else if strings.Contains(one.name, r.only) {
+		} else if r.wants(one.name) {
 			possible = append(possible, one)
 		}
 	}

@@ -48,7 +48,7 @@ func main() {
 	flag.StringVar(&s.before, "roll-before", "", "more arguments for the first; --hold-level=1 if both are the same binary")
 	flag.StringVar(&s.journal, "journal", "", "an existing PostgreSQL; one is brought up if empty, which can be struck too")
 	flag.StringVar(&s.disk, "disk", "", "where data goes; memory if empty")
-	flag.StringVar(&s.only, "only", "", "only the faults whose name contains this")
+	flag.StringVar(&s.only, "only", "", "only the faults whose name contains this, or one of these, separated by |")
 	flag.StringVar(&s.out, "out", "", "also write the table into this file")
 	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()%1e9), "of what the clients draw")
 	flag.IntVar(&s.rounds, "rounds", 1, "how often every fault happens")
@@ -73,12 +73,17 @@ func main() {
 	}
 }
 
+// wants tells whether a fault's name has one of the words.
+func (s settings) wants(name string) bool {
+	return slices.ContainsFunc(strings.Split(s.only, "|"), func(word string) bool { return strings.Contains(name, word) })
+}
+
 // equipped tells that proxies, disks and clocks of our own are needed for what is asked for.
 func (s settings) equipped() bool {
 	if s.roll != "" || s.journal != "" {
 		return false
 	}
-	return s.draw > 0 || slices.ContainsFunc(faults, func(f fault) bool { return f.equips() && strings.Contains(f.name, s.only) })
+	return s.draw > 0 || slices.ContainsFunc(faults, func(f fault) bool { return f.equips() && s.wants(f.name) })
 }
 
 // episodes are what happens in a round.
@@ -121,7 +126,7 @@ func conduct(ctx context.Context, s settings) error {
 func (r *run) inTurn(ctx context.Context) error {
 	for round := range r.rounds {
 		for _, f := range r.episodes() {
-			if !strings.Contains(f.name, r.only) {
+			if !r.wants(f.name) {
 				continue
 			}
 			if reason := f.unfit(r); reason != "" {
