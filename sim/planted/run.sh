@@ -4,7 +4,8 @@
 # Each NAME.patch makes one plausible mistake, and hangs on the switch of switch.patch, so that one build in a
 # scratch worktree of HEAD holds them all and each run makes one: the one that PLANTED names. SEEDS, FROM, JOBS and
 # MINUTES (for one mistake) may be set, and SIM: what such a build made before. "none" makes none, and must find
-# nothing.
+# nothing. A patch that says "Worlds: --disk" is looked for in worlds of that kind only; all others are where
+# replicas share a journal.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,8 +37,10 @@ build() {
 
 # One row of the table.
 plant() {
-    local name=$1 said="$scratch/$1.said" run found why
-    (cd "$scratch" && PLANTED=$name timeout $((minutes * 60)) ./sim "$seeds" --from "$from" --jobs "$jobs" --first) \
+    local name=$1 said="$scratch/$1.said" run found why worlds
+    worlds=$(sed -n 's/^Worlds: //p' "$here/$name.patch" 2>/dev/null || true)
+    [[ $name == none ]] || worlds=${worlds:---replicas}
+    (cd "$scratch" && PLANTED=$name timeout $((minutes * 60)) ./sim "$seeds" --from "$from" --jobs "$jobs" --first $worlds) \
         >"$said" 2>/dev/null || true
     run=$(sed -n 's/^\([0-9]*\) seeds, .*/\1/p' "$said")
     found=$(grep -m1 '^seed [0-9]* FOUND: ' "$said" || true)

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use sim::world::{Plan, Report, run};
+use sim::world::{Kind, Plan, Report, run};
 
 fn plan(seed: u64) -> Plan {
     Plan { length: Duration::from_secs(15), ..Plan::of(seed) }
@@ -22,6 +22,22 @@ fn the_same_seed_is_the_same_run() {
         assert_eq!((one.digest, one.counts), (other.digest, other.counts), "seed {seed}");
         assert_eq!(one.calls, other.calls);
         assert!(one.calls.1 > 0 && one.digest.1 > 1000, "seed {seed}: nothing happened");
+    }
+}
+
+/// With a disk there is a thread that writes to it, and with levels there are others that come and go.
+#[test]
+fn a_world_of_every_kind_is_the_same_twice() {
+    for kind in [Kind::Replicas, Kind::Mixed, Kind::Disk, Kind::Lies] {
+        for seed in 7..=9 {
+            let plan = Plan { kind: Some(kind), ..plan(seed) };
+            let (one, other) = (run(plan), run(plan));
+            assert!(one.findings.is_empty(), "{kind:?}, seed {seed}: {:?}", one.findings);
+            assert_eq!((one.digest, one.counts), (other.digest, other.counts), "{kind:?}, {seed}");
+            assert!(one.calls.1 > 0, "{kind:?}, seed {seed}: nothing happened");
+            let disk = matches!(kind, Kind::Disk | Kind::Lies);
+            assert_eq!(one.counts.opens > 0, disk, "{kind:?}, seed {seed}");
+        }
     }
 }
 

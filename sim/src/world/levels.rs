@@ -27,7 +27,7 @@ pub(crate) struct Levels {
 impl Levels {
     pub(crate) fn new(mut dice: Dice, active: bool) -> Self {
         let next = if active { dice.below(6 * SECOND) } else { Nanos::MAX };
-        let forward = [dice.between(300, 1000), dice.below(500), dice.between(700, 1000)];
+        let forward = [dice.between(300, 1000), dice.below(500), dice.between(950, 1000)];
         Self { dice, next, promote_at: 0, forward }
     }
 
@@ -49,8 +49,8 @@ impl World {
         if now < self.levels.next {
             return;
         }
-        self.levels.next = now + self.levels.dice.below(6 * SECOND);
-        if self.levels.dice.chance(150) {
+        self.levels.next = now + self.levels.dice.below(3 * SECOND);
+        if self.levels.dice.chance(200) {
             return self.change_learners(now);
         }
         let at = self.levels.dice.below(self.members.len() as u64) as usize;
