@@ -1,5 +1,6 @@
 //! The house polices itself: walls between crates, sizes, first lines, names.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -238,4 +239,39 @@ fn every_invariant_has_its_test() {
         }
     }
     assert!(rows >= 8, "the table names {rows} tests; DESIGN lists eight invariants");
+}
+
+/// Each promise of `docs/proof.md` is broken on purpose by mistakes and tests that exist, and every
+/// planted mistake breaks one.
+#[test]
+fn every_promise_is_broken_on_purpose() {
+    let page = fs::read_to_string(root().join("docs/proof.md")).expect("the page");
+    let mut judges = String::new();
+    for folder in ["conformance/kill", "conformance/postgres/faults"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a judge") {
+            let path = entry.expect("an entry").path();
+            judges += &fs::read_to_string(path).unwrap_or_default();
+        }
+    }
+    let planted = |name: &str| root().join(format!("sim/planted/{name}.patch")).exists();
+    let mut named = BTreeSet::new();
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let columns: Vec<&str> = row.split('|').collect();
+        let [_, _, numbers, _, broken, _] = columns[..] else { continue };
+        if !numbers.trim().starts_with(|first: char| first.is_ascii_digit()) {
+            continue;
+        }
+        for name in broken.split('`').skip(1).step_by(2).filter(|name| !name.contains('.')) {
+            let known = planted(name) || judges.contains(&format!("func {name}("));
+            assert!(known, "{name} is neither planted nor a judge's test");
+            named.insert(name.to_owned());
+        }
+    }
+    for entry in fs::read_dir(root().join("sim/planted")).expect("the mistakes") {
+        let file = entry.expect("an entry").file_name().to_string_lossy().into_owned();
+        let Some(name) = file.strip_suffix(".patch").filter(|name| *name != "switch") else {
+            continue;
+        };
+        assert!(named.contains(name), "docs/proof.md does not say what {name} breaks");
+    }
 }
