@@ -158,11 +158,11 @@ impl Watcher {
     ) -> Result<Ended, Status> {
         let (mut silent, mut quiet) = (0, 0);
         loop {
-            if let Some(last) = self.office.last() {
-                if quiet > LAST_MOMENTS {
-                    watch.settled = watch.responses.first().map(|_| last);
-                    return Ok(Ended::Over);
-                }
+            if let Some(last) = self.office.last()
+                && quiet > LAST_MOMENTS
+            {
+                watch.settled = watch.responses.first().map(|_| last);
+                return Ok(Ended::Over);
             }
             let Ok(reply) = tokio::time::timeout(MOMENT, replies.message()).await else {
                 silent += 1;
