@@ -43,6 +43,11 @@ impl Dice {
         &of[self.below(of.len() as u64) as usize]
     }
 
+    /// One of them, or another if there is none.
+    pub fn pick_or<T: Copy>(&mut self, of: &[T], other: T) -> T {
+        if of.is_empty() { other } else { *self.pick(of) }
+    }
+
     /// One of them, by weight.
     ///
     /// # Panics

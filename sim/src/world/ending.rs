@@ -170,11 +170,18 @@ impl World {
         std::mem::take(&mut *found.lock())
     }
 
-    /// `HashKV` of every replica, as clients are told.
+    /// `HashKV` of every replica that answers clients, as they are told. A learner does not, of this.
     fn hashes(&mut self, replayed: &Replayed) -> Vec<HashAt> {
         let found = Arc::new(Mutex::new(Vec::new()));
         let revision = replayed.log.to.0;
+        let is_learner = |engine: &engine::Engine| {
+            let id = engine.status().member;
+            replayed.cluster.members().get(&id).is_some_and(|member| member.learner)
+        };
         for member in self.members.iter().filter(|member| !member.is_removed()) {
+            if member.engine().is_some_and(|engine| is_learner(&engine)) {
+                continue;
+            }
             let (found, site) = (Arc::clone(&found), member.site);
             let outlet = Outlet { net: self.net.clone(), site: CLIENTS };
             self.clients.spawn(async move {

@@ -102,7 +102,7 @@ impl Watcher {
         while self.office.last().is_none() && tokio::time::Instant::now() < until {
             let replica = {
                 let replicas = self.office.replicas.lock();
-                *self.dice.pick(&replicas)
+                self.dice.pick_or(&replicas, Site(1))
             };
             (watch.id, watch.endpoint) = (self.office.number(), u32::from(replica.0));
             watch.begin = moment(self.office.now());

@@ -150,7 +150,7 @@ impl Worker {
         let replicas = self.office.replicas.lock();
         let stays = self.stays && !self.office.healed.load(Ordering::Relaxed);
         let home = self.home.filter(|home| stays && replicas.contains(home));
-        let chosen = home.unwrap_or_else(|| *self.dice.pick(&replicas));
+        let chosen = home.unwrap_or_else(|| self.dice.pick_or(&replicas, Site(1)));
         self.home = Some(chosen);
         chosen
     }

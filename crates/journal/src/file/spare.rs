@@ -3,6 +3,7 @@
 //! A spare is allocated and filled with zeros before anybody needs it, so that a commit overwrites
 //! blocks that exist: one sync, no new metadata, and no room that could run out under it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +76,8 @@ pub(crate) struct Labourer {
     dir: PathBuf,
     stop: Arc<AtomicBool>,
     todo: Mutex<mpsc::Receiver<Job>>,
+    /// Files to be removed, the oldest first; those that could not be stay in front.
+    doomed: Mutex<VecDeque<PathBuf>>,
     ready: mpsc::Sender<Result<Spare, JournalError>>,
 }
 
@@ -116,7 +119,8 @@ fn ends(disk: Arc<dyn Disk>, dir: &Path) -> (Spares, Remover, Labourer) {
         by_hand: None,
     };
     let remover = Remover { jobs, stop: Arc::clone(&stop), by_hand: None };
-    (spares, remover, Labourer { disk, dir, stop, todo: Mutex::new(todo), ready })
+    let (todo, doomed) = (Mutex::new(todo), Mutex::default());
+    (spares, remover, Labourer { disk, dir, stop, todo, doomed, ready })
 }
 
 impl Labourer {
@@ -127,8 +131,26 @@ impl Labourer {
             Job::Prepare(size) => {
                 drop(self.ready.send(prepare(disk, dir, size, Pace::Gently(&self.stop))));
             }
-            Job::Remove(paths, reply) => drop(reply.send(remove(disk, dir, &paths))),
+            Job::Remove(paths, reply) => drop(reply.send(self.remove(paths))),
         }
+    }
+
+    /// Removes these, and before them what could not be removed before.
+    fn remove(&self, paths: Vec<PathBuf>) -> Result<(), JournalError> {
+        let mut doomed = self.doomed.lock();
+        doomed.extend(paths);
+        while let Some(path) = doomed.front() {
+            let removed = match self.disk.remove(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            };
+            // One by one: a crash in between must leave a suffix of the log, never a gap.
+            removed.and_then(|()| self.disk.sync_dir(&self.dir)).map_err(|error| {
+                JournalError::Unavailable(format!("removing {}: {error}", path.display()))
+            })?;
+            doomed.pop_front();
+        }
+        Ok(())
     }
 
     /// Does the next job; false if there is none.
@@ -165,7 +187,7 @@ impl Remover {
     /// Removes the files, the oldest first.
     pub(crate) async fn remove(&self, paths: Vec<PathBuf>) -> Result<(), JournalError> {
         if let Some(labourer) = &self.by_hand {
-            return remove(&*labourer.disk, &labourer.dir, &paths);
+            return labourer.remove(paths);
         }
         let (reply, answer) = oneshot::channel();
         let sent = self.jobs.send(Job::Remove(paths, reply)).is_ok();
@@ -215,16 +237,6 @@ fn fill(disk: &dyn Disk, path: &Path, size: u64, pace: Pace<'_>) -> io::Result<A
     }
     file.sync()?;
     Ok(file)
-}
-
-fn remove(disk: &dyn Disk, dir: &Path, paths: &[PathBuf]) -> Result<(), JournalError> {
-    for path in paths {
-        // One by one: a crash in between must leave a suffix of the log, never a gap.
-        disk.remove(path).and_then(|()| disk.sync_dir(dir)).map_err(|error| {
-            JournalError::Unavailable(format!("removing {}: {error}", path.display()))
-        })?;
-    }
-    Ok(())
 }
 
 /// Why a spare did not become a segment.
