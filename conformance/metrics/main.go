@@ -52,11 +52,12 @@ func judge(etcd, meridian string, list bool) ([]string, error) {
 	}
 	var families [2]map[string]*Family
 	for i, server := range servers {
-		if err := traffic(server); err != nil {
-			return nil, fmt.Errorf("%s: %w", server.Endpoint, err)
+		look := func() (err error) {
+			families[i], err = scrape(server.Endpoint)
+			return err
 		}
-		if families[i], err = scrape(server.Endpoint); err != nil {
-			return nil, err
+		if err := traffic(server, look); err != nil {
+			return nil, fmt.Errorf("%s: %w", server.Endpoint, err)
 		}
 	}
 	if list {

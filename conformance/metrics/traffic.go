@@ -11,8 +11,9 @@ import (
 	"conformance/store"
 )
 
-// traffic does a little of everything, so that what counts has something to count.
-func traffic(server *store.Server) error {
+// traffic does a little of everything, so that what counts has something to count, and then looks, while its client and
+// the client's watch are still there: how soon a server notices that they have gone is its own matter.
+func traffic(server *store.Server, look func() error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{server.Endpoint}})
@@ -55,7 +56,7 @@ func traffic(server *store.Server) error {
 	if err == nil {
 		return fmt.Errorf("a compacted revision was read")
 	}
-	return nil
+	return look()
 }
 
 func write(ctx context.Context, client *clientv3.Client, lease clientv3.LeaseID) error {
