@@ -83,7 +83,7 @@ fn a_file_that_could_not_be_removed_goes_before_those_behind_it() {
         block_on(journal.trim(Slot(20))).expect("trimmed");
         drop(journal);
         let (journal, opening) = FileJournal::open(dir.path(), options()).expect("no gap");
-        assert!(opening.segments < 10, "{opening:?}");
+        assert!(opening.first > Slot(10), "all that was trimmed has gone: {opening:?}");
         let records = block_on(journal.read(Slot(20), 1)).expect("read");
         assert_eq!(records.first().map(|record| record.slot), Some(Slot(20)));
     }
