@@ -21,20 +21,10 @@ import (
 func (s *strikes) full() error {
 	return s.under("full", func(cost *toll) error {
 		server := s.server.PID()
-		if err := s.disk.fill(); err != nil {
+		if err := s.fillUp(); err != nil {
 			return err
 		}
-		if err := s.untilRefused(); err != nil {
-			return err
-		}
-		if err := s.whileFull(); err != nil {
-			return err
-		}
-		freed := time.Now()
-		if err := s.disk.free(); err != nil {
-			return err
-		}
-		if err := s.backAgain(cost, freed, promptly); err != nil {
+		if err := s.fullAndBack(cost); err != nil {
 			return err
 		}
 		return s.wasUp(server)
@@ -44,10 +34,7 @@ func (s *strikes) full() error {
 // fullAndKilled kills the server while the disk is full: it must start there and serve.
 func (s *strikes) fullAndKilled() error {
 	return s.under("full, and kill -9", func(cost *toll) error {
-		if err := s.disk.fill(); err != nil {
-			return err
-		}
-		if err := s.untilRefused(); err != nil {
+		if err := s.fillUp(); err != nil {
 			return err
 		}
 		s.server.Kill()
@@ -57,20 +44,10 @@ func (s *strikes) fullAndKilled() error {
 			return fmt.Errorf("on a full disk: %w", err)
 		}
 		s.conn.ResetConnectBackoff()
-		if err := s.disk.fill(); err != nil {
+		if err := s.fillUp(); err != nil {
 			return err
 		}
-		if err := s.untilRefused(); err != nil {
-			return err
-		}
-		if err := s.whileFull(); err != nil {
-			return err
-		}
-		freed := time.Now()
-		if err := s.disk.free(); err != nil {
-			return err
-		}
-		return s.backAgain(cost, freed, promptly)
+		return s.fullAndBack(cost)
 	})
 }
 
@@ -88,27 +65,37 @@ func (s *strikes) fullBesideCheckpoint() error {
 				return errors.New("no checkpoint was begun")
 			}
 		}
-		if err := s.disk.fill(); err != nil {
-			return err
-		}
-		if err := s.untilRefused(); err != nil {
+		if err := s.fillUp(); err != nil {
 			return err
 		}
 		if found, _ := filepath.Glob(unfinished); len(found) > 0 && s.checkpointsFailed() > failed {
 			return fmt.Errorf("a checkpoint that failed takes room: %v", found)
 		}
-		if err := s.whileFull(); err != nil {
-			return err
-		}
-		freed := time.Now()
-		if err := s.disk.free(); err != nil {
-			return err
-		}
-		if err := s.backAgain(cost, freed, promptly); err != nil {
+		if err := s.fullAndBack(cost); err != nil {
 			return err
 		}
 		return s.wasUp(server)
 	})
+}
+
+// fillUp takes all room, until clients are refused.
+func (s *strikes) fillUp() error {
+	if err := s.disk.fill(); err != nil {
+		return err
+	}
+	return s.untilRefused()
+}
+
+// fullAndBack looks at what clients are told of a full disk, and gives the room back.
+func (s *strikes) fullAndBack(cost *toll) error {
+	if err := s.whileFull(); err != nil {
+		return err
+	}
+	freed := time.Now()
+	if err := s.disk.free(); err != nil {
+		return err
+	}
+	return s.backAgain(cost, freed, promptly)
 }
 
 // wasUp looks if the process is the one it was, and all watches were served without a break.

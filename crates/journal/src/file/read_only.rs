@@ -2,11 +2,11 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile, Lock};
+use super::real::{RealDisk, read_at};
 
 /// The operating system's files, none of which can be changed through this.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +22,7 @@ impl Disk for ReadOnlyDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        super::RealDisk.list(dir)
+        RealDisk.list(dir)
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -80,16 +80,7 @@ impl DiskFile for ReadOnlyFile {
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
-        while done < into.len() {
-            match self.0.read_at(&mut into[done..], offset + done as u64) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        read_at(&self.0, offset, into)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -84,7 +84,8 @@ impl Disk for RealDisk {
 }
 
 /// What is stored is nobody else's to read.
-fn private() -> OpenOptions {
+/// Options for a file of which only its owner may know.
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options
@@ -111,6 +112,20 @@ impl RealFile {
     fn direct(&self) -> Option<&File> {
         self.direct.as_ref().filter(|_| !self.refused.load(Ordering::Relaxed))
     }
+}
+
+/// Reads until `into` is full or the file ends.
+pub(super) fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0;
+    while done < into.len() {
+        match file.read_at(&mut into[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
 }
 
 fn refuses_direct(error: &io::Error) -> bool {
@@ -147,16 +162,7 @@ impl DiskFile for RealFile {
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
-        while done < into.len() {
-            match self.file.read_at(&mut into[done..], offset + done as u64) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        read_at(&self.file, offset, into)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -1,14 +1,14 @@
 //! A disk that is never waited for: everything stays in the system's cache until the system writes
 //! it. A process that dies loses nothing by it; a machine that does loses what it promised.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile, Lock};
-use super::real::RealDisk;
+use super::real::{RealDisk, private, read_at};
 
 /// See the module. For tests alone.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,12 +52,6 @@ impl Disk for UnsyncedDisk {
     }
 }
 
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    options
-}
-
 struct CachedFile(File);
 
 impl DiskFile for CachedFile {
@@ -66,16 +60,7 @@ impl DiskFile for CachedFile {
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
-        while done < into.len() {
-            match self.0.read_at(&mut into[done..], offset + done as u64) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        read_at(&self.0, offset, into)
     }
 
     fn sync(&self) -> io::Result<()> {
