@@ -111,11 +111,12 @@ func TestCompactedWatchAndGet(t *testing.T) {
 
 func TestProgressOnRequest(t *testing.T) {
 	ctx, client := begin(t)
-	put(t, ctx, client, "k", "1")
-	watch := client.Watch(ctx, "k", clientv3.WithCreatedNotify())
+	first := put(t, ctx, client, "k", "1")
+	watch := client.Watch(ctx, "k", clientv3.WithRev(first), clientv3.WithCreatedNotify())
 	if reply := <-watch; !reply.Created {
 		t.Fatalf("not created but %+v", reply)
 	}
+	events(t, ctx, watch, 1) // so that whichever member watches has heard of the first put
 	last := put(t, ctx, client, "elsewhere", "1")
 	for told := int64(0); told != last; {
 		if err := client.RequestProgress(ctx); err != nil {

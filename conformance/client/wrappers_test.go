@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -58,11 +59,17 @@ func TestOrdering(t *testing.T) {
 		violated++
 		return nil
 	})
+	var seen int64
 	for n := range 50 {
 		put(t, ctx, ordered, "k", fmt.Sprint(n))
-		get(t, ctx, ordered, "k", clientv3.WithSerializable())
+		revision := get(t, ctx, ordered, "k", clientv3.WithSerializable()).Header.Revision
+		if revision < seen {
+			t.Fatalf("read at %d after %d", revision, seen)
+		}
+		seen = revision
 	}
-	if violated > 0 {
+	// One of several members may not have heard of the last put yet: the wrapper asks again. One alone never goes back.
+	if violated > 0 && os.Getenv("REPLICAS") == "" {
 		t.Fatalf("%d reads went back", violated)
 	}
 }
