@@ -1,0 +1,15 @@
+//! The journal in a container of Azure Cosmos DB (its API for NoSQL): one item is one slot.
+//!
+//! A slot is created by creating an item whose name nobody has. The service orders nothing between two
+//! items, so one offer is on its way at a time: slot n+1 is only sent when slot n is known to be there.
+//! Whatever of the service is used stands in [`items`]; Microsoft's crates are known to `wire` alone.
+
+mod address;
+mod failure;
+mod item;
+mod items;
+mod stats;
+
+pub use address::{Address, AddressError, Credential};
+pub use failure::{Failure, Kind};
+pub use stats::{Latency, Purpose, Stats};
