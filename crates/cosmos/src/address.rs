@@ -193,12 +193,14 @@ mod tests {
         assert_eq!(plain.endpoint, "https://acme.documents.azure.com/");
         assert_eq!(plain.credential, Credential::Entra { client_id: None });
         assert_eq!(plain.to_string(), "cosmos://acme/EtcdDB/EtcdData");
-        let full = "cosmos://acme.documents.azure.cn:443/d/c?key_file=%2Fetc%2Fkey&region=West%20Europe";
+        let full =
+            "cosmos://acme.documents.azure.cn:443/d/c?key_file=%2Fetc%2Fkey&region=West%20Europe";
         let full = Address::parse(full).expect("a full one");
         assert_eq!(full.endpoint, "https://acme.documents.azure.cn:443/");
         assert_eq!(full.credential, Credential::KeyFile("/etc/key".into()));
         assert_eq!(full.region.as_deref(), Some("West Europe"));
-        let local = Address::parse("cosmos://127.0.0.1:8081/d/c?key_file=k&emulator=on").expect("local");
+        let local =
+            Address::parse("cosmos://127.0.0.1:8081/d/c?key_file=k&emulator=on").expect("local");
         assert_eq!(local.endpoint, "http://127.0.0.1:8081/");
     }
 

@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_damage() {
         let text = String::from_utf8(item().encode()).expect("JSON is text");
-        for (from, to) in [("\"slot\":7", "\"slot\":8"), ("\"k\":0", "\"k\":1"), ("log/0", "log/1")] {
+        for (from, to) in [("\"slot\":7", "\"slot\":8"), ("\"k\":0", "\"k\":1"), ("log/0", "log/1")]
+        {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text);
             let failure = Item::decode(changed.as_bytes()).expect_err("the checksum tells");

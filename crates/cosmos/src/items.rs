@@ -29,17 +29,16 @@ pub(crate) trait Items: Send + Sync + 'static {
 
     /// The items of a partition with `from <= slot < to`, by slot, at most `most` of them, and none
     /// beyond about `bytes` of bodies, but at least one if there is one.
-    fn range(
-        &self,
-        purpose: Purpose,
-        range: Range,
-    ) -> BoxFuture<'_, Result<Vec<Item>, Failure>>;
+    fn range(&self, purpose: Purpose, range: Range) -> BoxFuture<'_, Result<Vec<Item>, Failure>>;
 
     /// Replaces an item that is still of the tag it was read with; false when it is not.
     fn replace(&self, purpose: Purpose, item: Item) -> BoxFuture<'_, Result<bool, Failure>>;
 
     /// Deletes an item. One that is not there is deleted already.
     fn delete(&self, purpose: Purpose, name: Name) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Whether a region's loss can take along what was acknowledged (bounded staleness).
+    fn may_lose(&self) -> bool;
 }
 
 /// A part of a partition.

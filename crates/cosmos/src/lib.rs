@@ -12,4 +12,4 @@ mod stats;
 
 pub use address::{Address, AddressError, Credential};
 pub use failure::{Failure, Kind};
-pub use stats::{Latency, Purpose, Stats};
+pub use stats::{Purpose, Stats};
