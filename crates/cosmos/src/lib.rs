@@ -4,12 +4,21 @@
 //! items, so one offer is on its way at a time: slot n+1 is only sent when slot n is known to be there.
 //! Whatever of the service is used stands in [`items`]; Microsoft's crates are known to `wire` alone.
 
+mod account;
 mod address;
 mod failure;
+mod guarantee;
+mod init;
 mod item;
 mod items;
 mod stats;
+mod throughput;
+mod wire;
 
+pub use account::Consistency;
 pub use address::{Address, AddressError, Credential};
 pub use failure::{Failure, Kind};
+pub use guarantee::Guarantee;
+pub use init::Plan;
 pub use stats::{Purpose, Stats};
+pub use throughput::Throughput;
