@@ -35,6 +35,7 @@ use line::{Line, Shared};
 use crate::account::Account;
 use crate::address::Address;
 use crate::failure::{Failure, Kind};
+use crate::guarantee::Guarantee;
 use crate::item::{Item, Name};
 use crate::items::{Created, Items, Range};
 use crate::stats::{Purpose, Stats};
@@ -59,7 +60,7 @@ pub(crate) struct Wire {
     accounts: Accounts,
     state: RwLock<State>,
     /// Something failed that another look at account and key may explain.
-    doubt: Notify,
+    doubt: Arc<Notify>,
 }
 
 struct State {
@@ -87,36 +88,32 @@ impl Wire {
         let throughput = control::throughput(&line, &credentials).await;
         let line = Arc::new(line);
         let state = State { credentials, account, line, throughput, closed: None };
-        let (state, doubt) = (RwLock::new(state), Notify::new());
+        let (state, doubt) = (RwLock::new(state), Arc::new(Notify::new()));
         Ok(Self { address, deadline, stats, runtime, accounts, state, doubt })
     }
 
-    pub(crate) fn account(&self) -> Account {
-        self.state.read().account.clone()
-    }
-
-    pub(crate) fn throughput(&self) -> Throughput {
-        self.state.read().throughput
-    }
-
     /// Looks at account and key for as long as anybody uses this.
-    pub(crate) async fn tend(this: std::sync::Weak<Self>) {
-        let (mut accounts, mut keys) = (interval(LOOK_AT_ACCOUNT), interval(LOOK_AT_KEY));
-        accounts.reset();
-        let mut looked = Instant::now();
-        while let Some(wire) = this.upgrade() {
-            let account = tokio::select! {
-                _ = accounts.tick() => true,
-                _ = keys.tick() => false,
-                () = wire.doubt.notified() => {
-                    sleep(PAUSE.saturating_sub(looked.elapsed())).await;
-                    true
+    pub(crate) fn tend(self: &Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
+        let (wire, doubt) = (Arc::downgrade(self), Arc::clone(&self.doubt));
+        async move {
+            let (mut accounts, mut keys) = (interval(LOOK_AT_ACCOUNT), interval(LOOK_AT_KEY));
+            accounts.reset();
+            let mut looked = Instant::now();
+            loop {
+                let account = tokio::select! {
+                    _ = accounts.tick() => true,
+                    _ = keys.tick() => false,
+                    () = doubt.notified() => {
+                        sleep(PAUSE.saturating_sub(looked.elapsed())).await;
+                        true
+                    }
+                };
+                let Some(wire) = wire.upgrade() else { return };
+                if let Err(why) = wire.look(account).await {
+                    tracing::warn!(error = %why, "cannot look at the account of the journal");
                 }
-            };
-            if let Err(why) = wire.look(account).await {
-                tracing::warn!(error = %why, "cannot look at the account of the journal");
+                looked = Instant::now();
             }
-            looked = Instant::now();
         }
     }
 
@@ -316,6 +313,14 @@ impl Items for Wire {
     fn may_lose(&self) -> bool {
         self.state.read().account.may_lose()
     }
+
+    fn guarantee(&self) -> Guarantee {
+        self.state.read().account.guarantee()
+    }
+
+    fn throughput(&self) -> Throughput {
+        self.state.read().throughput
+    }
 }
 
 fn writing(operation: &OperationOptions, tag: Option<&str>) -> ItemWriteOptions {
@@ -332,3 +337,7 @@ fn raw(item: &Item) -> Result<Box<RawValue>, Failure> {
     RawValue::from_string(json)
         .map_err(|why| Failure::new(Kind::Rejected, format!("an item is no JSON: {why}")))
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;
