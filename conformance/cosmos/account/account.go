@@ -27,6 +27,8 @@ type Options struct {
 	Upstream string
 	// Regions are the account's, the first takes writes; "West Europe" and "North Europe" if empty.
 	Regions []string
+	// Port is that of the account itself; a free one if zero.
+	Port int
 	// Ports are those of the regions, in their order; free ones if empty.
 	Ports []int
 	// Consistency is the account's default level; Strong if empty.
@@ -56,7 +58,9 @@ type Account struct {
 	// order is held while something is written that regions which lag have to learn of.
 	order sync.Mutex
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// global is the account's own address, behind which the write region is.
+	global  *Region
 	regions []*Region
 	writes  *Region
 	moving  *move
@@ -78,6 +82,10 @@ func New(options Options) (*Account, error) {
 	}
 	a := &Account{options: options, upstream: newUpstream(options.Upstream), key: options.Key, delay: options.Delay,
 		random: rand.New(rand.NewPCG(options.Seed, 0)), budget: budget{rate: options.Throughput}}
+	a.global = &Region{account: a}
+	if err := a.global.listen(options.Port); err != nil {
+		return nil, err
+	}
 	for i, name := range options.Regions {
 		port := 0
 		if len(options.Ports) > 0 {
@@ -96,6 +104,7 @@ func New(options Options) (*Account, error) {
 func (a *Account) Close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.global.close()
 	for _, r := range a.regions {
 		r.close()
 	}
@@ -138,11 +147,15 @@ func (a *Account) regionsNow() []*Region {
 	return all
 }
 
-// URL is where the account is asked first: its write region, as it was in the beginning.
-func (a *Account) URL() string { return a.regions[0].URL() }
+// URL is where the account is asked first; the write region is behind it, whichever that is.
+func (a *Account) URL() string { return a.global.URL() }
 
-// AddRegion lets the account have another region from now on; it holds all that there is.
+// AddRegion lets the account have another region from now on; it holds all that there is. One that was taken out comes
+// back where it was.
 func (a *Account) AddRegion(name string, port int) (*Region, error) {
+	if r, err := a.Region(name); err == nil && a.readmit(r) {
+		return r, nil
+	}
 	r := &Region{Name: name, account: a}
 	if err := r.listen(port); err != nil {
 		return nil, err
@@ -157,6 +170,15 @@ func (a *Account) AddRegion(name string, port int) (*Region, error) {
 	return r, nil
 }
 
+// readmit lets a region that was taken out be part of the account again.
+func (a *Account) readmit(r *Region) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := r.gone
+	r.gone = false
+	return was
+}
+
 // RemoveRegion takes a region out of the account: its address answers that it knows no such account.
 func (a *Account) RemoveRegion(name string) error {
 	a.mu.Lock()
@@ -169,7 +191,6 @@ func (a *Account) RemoveRegion(name string) error {
 		return errors.New("the write region cannot be taken out")
 	}
 	r.gone = true
-	a.regions = append(slices.DeleteFunc(a.regions, func(each *Region) bool { return each == r }), r)
 	return nil
 }
 

@@ -234,6 +234,10 @@ func TestDocumentNamesTheRegions(t *testing.T) {
 	if writable(read()) != "1 West Europe 2" || c.RemoveRegion(west) == nil {
 		t.Fatal(read())
 	}
+	if _, err := c.AddRegion(north, 0); err != nil {
+		t.Fatal(err)
+	}
+	c.must(c.read(north, "p", "1"), 200)
 }
 
 func TestWritesMove(t *testing.T) {
@@ -251,6 +255,14 @@ func TestWritesMove(t *testing.T) {
 	}
 	c.must(c.create(west, "p", "2"), 403)
 	c.must(c.create(north, "p", "2"), 201)
+	behind, err := http.Get(c.URL() + "dbs")
+	if err != nil || behind.StatusCode != 200 {
+		t.Fatal(behind, err)
+	}
+	behind.Body.Close()
+	if counts := c.Counts(); counts[0].Region != north || counts[0].Operation != metadata && counts[1].Operation != metadata {
+		t.Fatal(counts)
+	}
 	if err := c.MoveWrites(west, 0, WriteForbidden); err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,9 @@ func (r *Region) URL() string { return "http://" + r.Address() + "/" }
 // afterwards, the other half.
 func (r *Region) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	a := r.account
+	if r == a.global {
+		r = a.Regions()[0]
+	}
 	q, refused := parse(request)
 	a.halfWay(request)
 	answer := refused

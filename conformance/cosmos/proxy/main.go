@@ -4,8 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,6 +17,7 @@ import (
 
 	"conformance/cosmos/account"
 	"conformance/cosmos/emulator"
+	"conformance/cosmos/service"
 )
 
 type settings struct {
@@ -33,7 +32,8 @@ func main() {
 	var s settings
 	flag.StringVar(&s.options.Upstream, "emulator", "", "the emulator's address; one is brought up if empty")
 	flag.StringVar(&s.regions, "regions", "West Europe,North Europe", "the account's regions; the first takes writes")
-	flag.StringVar(&s.ports, "ports", "", "their ports, in the same order; free ones if empty")
+	flag.IntVar(&s.options.Port, "port", 0, "the account's own port, behind which the write region is; a free one if 0")
+	flag.StringVar(&s.ports, "ports", "", "the regions' ports, in the same order; free ones if empty")
 	flag.StringVar(&s.options.Consistency, "consistency", account.Strong, "Strong, BoundedStaleness, Session, …")
 	flag.BoolVar(&s.options.MultipleWrites, "multiple-writes", false, "every region takes writes")
 	flag.DurationVar(&s.options.Delay, "delay", 0, "what the way to the service takes, there and back")
@@ -76,6 +76,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	defer a.Close()
+	fmt.Printf("account %s\n", a.URL())
 	for _, r := range a.Regions() {
 		fmt.Printf("region %s %s\n", r.Address(), r.Name)
 	}
@@ -118,8 +119,6 @@ func keyFrom(path string) (string, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	secret := make([]byte, 64)
-	rand.Read(secret)
-	key := base64.StdEncoding.EncodeToString(secret)
-	return key, os.WriteFile(path, []byte(key+"\n"), 0o600)
+	key := service.NewKey()
+	return key, service.WriteKey(path, key)
 }
