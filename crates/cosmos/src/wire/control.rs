@@ -80,6 +80,8 @@ pub(crate) struct Control {
     client: CosmosClient,
     address: Address,
     pub(crate) account: Account,
+    /// The service lets nobody but the key's holder make anything, or see what may be spent.
+    may_make: bool,
 }
 
 /// What is there of an address.
@@ -98,34 +100,43 @@ impl Control {
         let credentials = Credentials::open(address)?;
         let accounts = Accounts::new(address, deadline)?;
         let account = accounts.read(&credentials, &Stats::default()).await?;
-        if !credentials.is_key() {
-            return Err(Failure::new(
-                Kind::Denied,
-                "the service makes databases and containers for its key only, not for Entra ID: name \
-                 the key with key_file=FILE, or make them by template (deploy/azure)",
-            ));
-        }
         let runtime = line::runtime(address).await?;
         let client = line::client(address, &runtime, &credentials, &account).await?;
-        Ok(Self { client, address: address.clone(), account })
+        Ok(Self { client, address: address.clone(), account, may_make: credentials.is_key() })
     }
 
     /// Looks at what is there.
     pub(crate) async fn look(&self) -> Result<Found, Failure> {
         let database = line::database(&self.client, &self.address);
-        if let Err(error) = database.read(None).await {
+        if self.may_make
+            && let Err(error) = database.read(None).await
+        {
             return if is(&error, 404) { Ok(Found::Nothing) } else { Err(failure(&error)) };
         }
         let container = database.container_client(self.address.container.clone(), None).await;
         let container = match container {
             Ok(container) => container,
-            Err(error) if is(&error, 404) => return Ok(Found::Database),
+            Err(error) if is(&error, 404) && self.may_make => return Ok(Found::Database),
+            Err(error) if is(&error, 404) => return Err(self.only_with_a_key()),
             Err(error) => return Err(failure(&error)),
         };
         check(&container, &self.address).await?;
+        if !self.may_make {
+            return Ok(Found::Container(Throughput::Unknown));
+        }
         let throughput = container.read_throughput(None).await;
         let throughput = throughput.map_err(|error| failure(&error))?;
         Ok(Found::Container(throughput.as_ref().map_or(Throughput::Shared, known)))
+    }
+
+    fn only_with_a_key(&self) -> Failure {
+        let Address { database, container, .. } = &self.address;
+        let what = format!(
+            "there is no container {container} in database {database}, and the service makes one for the \
+             account's key only, not for Entra ID: name the key with key_file=FILE, or make it by \
+             template (deploy/azure)"
+        );
+        Failure::new(Kind::Missing, what)
     }
 
     pub(crate) async fn make_database(&self) -> Result<(), Failure> {
