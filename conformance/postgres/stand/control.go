@@ -22,9 +22,9 @@ type stand struct {
 	azure    *service.Service
 	// folder has the account's key.
 	folder string
-	killed   *cluster.Node
-	set      *replicas.Set
-	struck   *replicas.Replica
+	killed *cluster.Node
+	set    *replicas.Set
+	struck *replicas.Replica
 }
 
 // command is one thing that can be asked, and its answer in a line.
