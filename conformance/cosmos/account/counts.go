@@ -9,11 +9,13 @@ import (
 
 // Count is what was asked of one kind in one region.
 type Count struct {
-	Region    string         `json:"region"`
-	Operation string         `json:"operation"`
-	Requests  int            `json:"requests"`
-	Charge    float64        `json:"charge"`
-	Answers   map[string]int `json:"answers"`
+	Region    string `json:"region"`
+	Operation string `json:"operation"`
+	Requests  int    `json:"requests"`
+	// Sent is the bytes of the requests' bodies.
+	Sent    int            `json:"sent"`
+	Charge  float64        `json:"charge"`
+	Answers map[string]int `json:"answers"`
 }
 
 // counts keeps them all.
@@ -22,7 +24,7 @@ type counts struct {
 	all map[[2]string]*Count
 }
 
-func (c *counts) add(region, operation string, given *answer) {
+func (c *counts) add(region, operation string, sent int, given *answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil {
@@ -35,6 +37,7 @@ func (c *counts) add(region, operation string, given *answer) {
 		c.all[key] = count
 	}
 	count.Requests++
+	count.Sent += sent
 	count.Charge += given.charge
 	said := strconv.Itoa(given.status)
 	if substatus := given.header.Get("x-ms-substatus"); substatus != "" {

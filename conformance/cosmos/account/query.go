@@ -1,7 +1,6 @@
 package account
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -82,9 +81,6 @@ func (q *query) ofItems(parts []string) {
 	default:
 		q.operation = create
 	}
-	if q.operation == create || q.operation == upsert {
-		q.id = idIn(q.body)
-	}
 }
 
 func (q *query) says(header string) bool { return strings.EqualFold(q.header.Get(header), "true") }
@@ -101,14 +97,4 @@ func (q *query) writes() bool {
 		return q.method != http.MethodGet && !q.says("x-ms-documentdb-isquery")
 	}
 	return false
-}
-
-// idIn reads the id of an item without reading the rest of it, if it can.
-func idIn(item []byte) string {
-	var named struct {
-		ID string `json:"id"`
-	}
-	// What is not an item, the emulator refuses.
-	_ = json.Unmarshal(item, &named)
-	return named.ID
 }

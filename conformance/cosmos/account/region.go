@@ -67,7 +67,7 @@ func (r *Region) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if answer == nil {
 		answer = r.answer(q)
 	}
-	a.counts.add(r.Name, q.operation, answer)
+	a.counts.add(r.Name, q.operation, len(q.body), answer)
 	if answer.lost {
 		answer.hold(request)
 		// The connection ends, and nothing was said.
@@ -130,5 +130,5 @@ func (a *Account) later(r *Region, q *query, wait time.Duration) {
 	time.Sleep(wait)
 	given := a.effect(r, q)
 	a.spend(given.charge)
-	a.counts.add(r.Name, q.operation+" late", given)
+	a.counts.add(r.Name, q.operation+" late", len(q.body), given)
 }
