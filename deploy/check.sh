@@ -372,7 +372,11 @@ step "chart: its command line, its probes and its test" chart_run
 if command -v systemd-analyze >/dev/null; then step "unit: systemd-analyze" unit_verified
 else skip "unit: systemd-analyze" "it is not installed (Debian: the package systemd)"; fi
 step "unit: its environment file, and readiness" unit_run
-azure() { "$here/azure/check.sh" "$meridian" | sed 's/^/    /'; }
+azure() {
+  local binary=()
+  if secure; then binary=("$meridian"); fi
+  "$here/azure/check.sh" "${binary[@]}" | sed 's/^/    /'
+}
 step "deploy/azure: template, twin, models, and a machine's first minutes" azure
 if secure; then step "docs/kubernetes.md, step by step" guide
 else skip "docs/kubernetes.md, step by step" "its certificates are half of it, and this binary has no TLS"; fi
