@@ -10,7 +10,7 @@ param location string = resourceGroup().location
 @maxLength(20)
 param name string = 'meridian'
 
-@description('Name of the account, unique in all of Azure.')
+@description('Name of the account, unique in all of Azure: lower case letters, digits and dashes.')
 @minLength(3)
 @maxLength(44)
 param accountName string = 'meridian-${uniqueString(resourceGroup().id)}'
