@@ -10,7 +10,7 @@ param location string = resourceGroup().location
 @maxLength(20)
 param name string = 'meridian'
 
-@description('Name of the account, unique in all of Azure.')
+@description('Name of the account, unique in all of Azure: lower case letters, digits and dashes.')
 @minLength(3)
 @maxLength(44)
 param accountName string = 'meridian-${uniqueString(resourceGroup().id)}'
@@ -97,6 +97,12 @@ param networkPrefix string = '10.79.0.0/16'
 @description('Addresses of the replicas, in networkPrefix.')
 param subnetPrefix string = '10.79.0.0/24'
 
+@description('Replicas of the same cluster elsewhere, made by this template under another name: the ids of their subnets, which the account answers too.')
+param otherSubnets array = []
+
+@description('The addresses of those replicas, which may reach port 2380: as their subnetPrefix.')
+param otherReplicaPrefixes array = []
+
 @description('Who may reach port 2379: a service tag, an address or a range. VirtualNetwork includes peered ones.')
 param clientAddressPrefix string = 'VirtualNetwork'
 
@@ -136,6 +142,7 @@ param tags object = {}
 var internal = exposure == 'Internal'
 var privateAccount = accountPublicNetworkAccess == 'Disabled'
 var subnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', '${name}-network', 'replicas')
+var accountSubnets = privateAccount ? [] : concat([subnetId], otherSubnets)
 var balancerName = '${name}-balancer'
 // Of the cloud's built-in roles: Key Vault Secrets User.
 var secretsUser = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '4633458b-17de-408a-b874-0445c86b69e6')
@@ -180,7 +187,7 @@ resource securityGroup 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
           direction: 'Inbound'
           access: 'Allow'
           protocol: 'Tcp'
-          sourceAddressPrefix: subnetPrefix
+          sourceAddressPrefixes: concat([subnetPrefix], otherReplicaPrefixes)
           sourcePortRange: '*'
           destinationAddressPrefix: '*'
           destinationPortRange: '2380'
@@ -418,11 +425,9 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
     minimalTlsVersion: 'Tls12'
     publicNetworkAccess: accountPublicNetworkAccess
     isVirtualNetworkFilterEnabled: !privateAccount
-    virtualNetworkRules: privateAccount ? [] : [
-      {
-        id: subnetId
-      }
-    ]
+    virtualNetworkRules: [for subnet in accountSubnets: {
+      id: subnet
+    }]
     ipRules: [for address in allowedAddresses: {
       ipAddressOrRange: address
     }]

@@ -95,17 +95,17 @@ class Package:
         return found, required
 
 
+@cache
+def read_package(folder):
+    return Package(folder)
+
+
 class Judge:
     """Holds one template to the packages in a folder."""
 
     def __init__(self, tree, folder):
-        self.tree, self.folder, self.mistakes, self.packages = tree, Path(folder), [], {}
+        self.tree, self.folder, self.mistakes = tree, Path(folder), []
         self.looked_at = 0
-
-    def package(self, name):
-        if name not in self.packages:
-            self.packages[name] = Package(self.folder / "azure" / "mgmt" / name)
-        return self.packages[name]
 
     def check(self):
         for resource in self.tree["resources"]:
@@ -114,7 +114,7 @@ class Judge:
                 self.mistakes.append(f"there is no model of {kind}")
                 continue
             self.at, (name, wanted) = kind, CLASSES[kind]
-            package = self.package(name)
+            package = read_package(self.folder / "azure" / "mgmt" / name)
             if not package.has_version(resource["apiVersion"]):
                 self.mistakes.append(f"{kind}: the model is not that of {resource['apiVersion']}")
             body = {key: value for key, value in resource.items() if key not in BASE}

@@ -6,7 +6,7 @@ import re
 import expressions
 
 FUNCTIONS = {
-    "base64", "base64ToString", "copyIndex", "createArray", "createObject", "empty", "equals", "false", "format",
+    "base64", "base64ToString", "concat", "copyIndex", "createArray", "createObject", "empty", "equals", "false", "format",
     "guid", "if", "length", "not", "null", "parameters", "reference", "replace", "resourceGroup", "resourceId",
     "string", "subscriptionResourceId", "tenant", "toLower", "true", "uniqueString", "uriComponent", "variables",
 }
