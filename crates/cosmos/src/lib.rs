@@ -5,11 +5,29 @@
 //! Whatever of the service is used stands in [`items`]; Microsoft's crates are known to `wire` alone.
 
 mod address;
+mod appending;
 mod failure;
 mod item;
 mod items;
+mod journal;
+mod keeping;
+mod known;
+mod layout;
+mod log;
+mod pace;
+mod parts;
+mod reading;
 mod stats;
 
 pub use address::{Address, AddressError, Credential};
 pub use failure::{Failure, Kind};
+pub use journal::{CosmosJournal, MAX_BODY, Options};
 pub use stats::{Purpose, Stats};
+
+#[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+#[path = "../../journal/tests/contract/suite.rs"]
+mod suite;
