@@ -6,11 +6,21 @@
 
 mod account;
 mod address;
+mod appending;
 mod failure;
 mod guarantee;
 mod init;
 mod item;
 mod items;
+mod journal;
+mod keeping;
+mod known;
+mod layout;
+mod log;
+mod open;
+mod pace;
+mod parts;
+mod reading;
 mod stats;
 mod throughput;
 mod wire;
@@ -20,5 +30,14 @@ pub use address::{Address, AddressError, Credential};
 pub use failure::{Failure, Kind};
 pub use guarantee::Guarantee;
 pub use init::Plan;
+pub use journal::{CosmosJournal, MAX_BODY, Options};
 pub use stats::{Purpose, Stats};
 pub use throughput::Throughput;
+
+#[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+#[path = "../../journal/tests/contract/suite.rs"]
+mod suite;

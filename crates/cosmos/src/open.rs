@@ -35,13 +35,13 @@ impl CosmosJournal {
     /// What the account's settings come to, as they were read last.
     #[must_use]
     pub fn guarantee(&self) -> Guarantee {
-        self.items().guarantee()
+        self.log().items.guarantee()
     }
 
     /// What the container may spend, as it was read last.
     #[must_use]
     pub fn throughput(&self) -> Throughput {
-        self.items().throughput()
+        self.log().items.throughput()
     }
 }
 

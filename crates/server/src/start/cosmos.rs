@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cosmos_journal::{Address, CosmosJournal, Options, Purpose, Throughput};
+use tokio::runtime::Handle;
 
 use super::StartError;
 use super::journal::{Opened, archive};
@@ -11,8 +12,17 @@ use crate::observe::exposition::{Exposition, Type};
 use crate::observe::journal::SharedJournal;
 
 /// Opens a log, and waits for an account that does not answer as long as the options' patience.
-pub(super) async fn open(config: &Config, address: &Address) -> Result<Opened, StartError> {
-    let options = Options { log: config.initial_cluster_token.clone(), ..Options::default() };
+pub(super) async fn open(
+    config: &Config,
+    address: &Address,
+    writer: Handle,
+) -> Result<Opened, StartError> {
+    let options = Options {
+        log: config.initial_cluster_token.clone(),
+        cluster: format!("{:x}", config.identity.cluster_id),
+        appends_from: Some(writer),
+        ..Options::default()
+    };
     tracing::info!(journal = %address, log = options.log, "opening the journal");
     let journal = CosmosJournal::open(address.clone(), options)
         .await

@@ -28,7 +28,7 @@ pub(super) async fn open(
     match &config.journal {
         JournalPlace::File => file(config, store),
         JournalPlace::Postgres(address) => postgres::open(config, address, writer).await,
-        JournalPlace::Cosmos(address) => cosmos::open(config, address).await,
+        JournalPlace::Cosmos(address) => cosmos::open(config, address, writer).await,
     }
 }
 
