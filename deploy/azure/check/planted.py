@@ -2,14 +2,14 @@
 A check that finds nothing wrong anywhere would pass as well."""
 
 import copy
+import tempfile
 
 import bicep
 import machine
 import models
+import serving
 import template
 import twin
-
-BOGUS = "00000000-0000-0000-0000-000000000000"
 
 
 def find(tree, kind):
@@ -168,3 +168,35 @@ def of_machine(text, tree, systemd):
     settings = machine.settings_of(machine.files_of(flag_less(text)))
     yield "a setting that is no flag", "--client-cert-authentication", machine.check_settings(
         settings, "--client-cert-auth 'false'\n--client-cert-auth-no")
+
+
+SCRIPT = {
+    "files that are new each hour": ('if cmp -s "$1" "$pki/$2"; then return; fi', ":", "a second time"),
+    "a key for everybody": ("chmod 0640", "chmod 0644", "can be read by everybody"),
+    "a signing key that stays": ("trap 'rm -rf \"$work\"' EXIT", ":", "was left behind"),
+    "a certificate for another address": ("IP:%s", "IP:9.9.9.9", "openssl verify"),
+    "another signer that is not noticed": ('-CAfile "$work/signer"', '-CAfile "$work/peer-ca"', "openssl verify"),
+}
+
+
+def of_script(files):
+    """The machine's certificates, made by a script with a mistake in it."""
+    path = "/usr/local/sbin/meridian-certificates"
+    for what, (old, new, words) in SCRIPT.items():
+        if old not in files[path]:
+            raise ValueError(f"{old!r} is not in meridian-certificates any more: plant another mistake")
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                found = machine.Machine(folder, files | {path: files[path].replace(old, new)}).check()
+            except ValueError as mistake:
+                found = [str(mistake)]
+        yield what, words, found
+
+
+def of_serving(made, settings, binary):
+    """A server that lets everybody in, and one that cannot start."""
+    open_to_all = {k: v for k, v in settings.items() if k not in ("ETCD_TRUSTED_CA_FILE", "ETCD_CLIENT_CERT_AUTH")}
+    yield "a server that asks for no certificate", "without a certificate is served", serving.check(
+        made, open_to_all, binary)
+    yield "a server without its key", "it is not ready", serving.check(
+        made, settings | {"ETCD_KEY_FILE": "/etc/meridian/pki/none.key"}, binary)

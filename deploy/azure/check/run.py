@@ -62,6 +62,16 @@ def check_template(tree, source):
          "the same tree")
 
 
+def found_all(name, mistakes):
+    """Each of them has to be found, and in the words of the check that is there for it."""
+    missed, total = [], 0
+    for what, words, found in mistakes:
+        total += 1
+        if not any(words in one for one in found):
+            missed.append(f"{what}: not found; {found or 'nothing'} was")
+    step(name, missed, f"all {total} were found")
+
+
 def check_machine(tree, text, binary):
     files = machine.files_of(text)
     step("cloud-init.yaml", machine.check_words(text, tree) + machine.check_files(files, HERE.parent / "systemd"),
@@ -76,21 +86,17 @@ def check_machine(tree, text, binary):
                  f"{len(settings)} settings")
             step("a server with its settings and certificates", serving.check(made, settings, binary),
                  "serves its own clients and nobody else's; the journal in a file instead of Azure")
+            found_all("mistakes planted in a server", planted.of_serving(made, settings, binary))
         else:
             skip("its settings are flags of the program", "no MERIDIAN was given")
             skip("a server with its settings and certificates", "no MERIDIAN was given")
 
 
 def check_planted(tree, source, text):
-    missed, total = [], 0
-    for what, words, found in [
+    found_all("mistakes planted in the files", [
         *planted.of_template(tree), *planted.of_models(tree, MODELS), *planted.of_bicep(tree, source),
-        *planted.of_machine(text, tree, HERE.parent / "systemd"),
-    ]:
-        total += 1
-        if not any(words in one for one in found):
-            missed.append(f"{what}: not found; {found or 'nothing'} was")
-    step("planted mistakes", missed, f"all {total} were found")
+        *planted.of_machine(text, tree, HERE.parent / "systemd"), *planted.of_script(machine.files_of(text)),
+    ])
 
 
 def main():
