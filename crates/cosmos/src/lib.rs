@@ -14,6 +14,7 @@ mod keeping;
 mod known;
 mod layout;
 mod log;
+mod objects;
 mod pace;
 mod parts;
 mod reading;
@@ -25,9 +26,9 @@ pub use journal::{CosmosJournal, MAX_BODY, Options};
 pub use stats::{Purpose, Stats};
 
 #[cfg(test)]
-mod contract_tests;
-#[cfg(test)]
 mod fake;
 #[cfg(test)]
 #[path = "../../journal/tests/contract/suite.rs"]
 mod suite;
+#[cfg(test)]
+mod tests;
