@@ -198,6 +198,9 @@ impl Appender {
 
     /// Looks at slots that are occupied, and sends the one that is next.
     fn send(&mut self) {
+        if let Err(failure) = self.log.check() {
+            self.give_up(&failure);
+        }
         let end = self.log.end().map_or(u64::MAX, |(end, _)| end);
         while let Some(slot) = self.parked.keys().next().copied() {
             let tail = self.log.tail();
@@ -299,6 +302,14 @@ impl Appender {
         for offer in self.parked.split_off(&end).into_values().flatten() {
             self.waiting -= 1;
             self.ended(offer);
+        }
+    }
+
+    /// Answers all that wait, of whom nothing is sent any more.
+    fn give_up(&mut self, failure: &Failure) {
+        self.waiting = 0;
+        for offer in std::mem::take(&mut self.parked).into_values().flatten() {
+            self.unknown(offer, failure.clone().into_journal());
         }
     }
 
