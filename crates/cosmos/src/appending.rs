@@ -198,6 +198,9 @@ impl Appender {
 
     /// Looks at slots that are occupied, and sends the one that is next.
     fn send(&mut self) {
+        if let Err(failure) = self.log.check() {
+            self.give_up(&failure);
+        }
         let end = self.log.end().map_or(u64::MAX, |(end, _)| end);
         while let Some(slot) = self.parked.keys().next().copied() {
             let tail = self.log.tail();
@@ -302,6 +305,14 @@ impl Appender {
         }
     }
 
+    /// Answers all that wait, of whom nothing is sent any more.
+    fn give_up(&mut self, failure: &Failure) {
+        self.waiting = 0;
+        for offer in std::mem::take(&mut self.parked).into_values().flatten() {
+            self.unknown(offer, failure.clone().into_journal());
+        }
+    }
+
     /// Says Refused, unless an earlier offer of the same may still land.
     fn refuse(&mut self, offer: Offer, why: JournalError) {
         if self.forgotten || self.doubtful.contains(&(offer.slot, offer.nonce.0)) {
@@ -338,16 +349,15 @@ impl Appender {
 
 /// Creates the slot of an offer, whose predecessor is known to be occupied.
 async fn fly(log: Arc<Log>, offer: Offer) -> (Offer, Outcome) {
-    let outcome = create(&log, &offer).await;
+    let outcome = create(&log, &offer).await.unwrap_or_else(Outcome::Unknown);
     (offer, outcome)
 }
 
-async fn create(log: &Log, offer: &Offer) -> Outcome {
+async fn create(log: &Log, offer: &Offer) -> Answer<Outcome> {
     // Nothing is sent that nobody would believe.
-    match log.refresh(Purpose::Append).await {
-        Ok(first) if offer.slot < first => return Outcome::Trimmed(first),
-        Ok(_) => {}
-        Err(failure) => return Outcome::Unknown(failure),
+    let first = log.refresh(Purpose::Append).await?;
+    if offer.slot < first {
+        return Ok(Outcome::Trimmed(first));
     }
     let name = log.layout.slot(offer.slot);
     let (slot, nonce, kind, body) = (offer.slot, offer.nonce, offer.kind, offer.body.clone());
@@ -355,59 +365,52 @@ async fn create(log: &Log, offer: &Offer) -> Outcome {
     let (sent, last) = (Instant::now(), log.last());
     let created = log.once(log.items.create(Purpose::Append, item.clone()));
     let (created, there) = join(created, log.verify(Purpose::Append, &last)).await;
-    if let Err(failure) = there {
-        return Outcome::Unknown(failure);
-    }
-    match created {
-        Ok(Created::New) => {
-            log.stats.append.record(sent.elapsed());
-            // If the answer was long on its way the slot may have been removed, and made anew by this.
-            match log.refresh(Purpose::Append).await {
-                Ok(first) if slot < first => Outcome::Trimmed(first),
-                Ok(_) => {
-                    log.saw(&item);
-                    Outcome::Won
-                }
-                Err(failure) => Outcome::Unknown(failure),
-            }
-        }
-        Ok(Created::Taken) => {
-            log.stats.append.record(sent.elapsed());
-            held(log, offer).await
-        }
+    there?;
+    let created = match created {
         Err(failure) if matches!(failure.kind, Kind::Throttled | Kind::Full) => {
-            Outcome::Nothing(failure)
+            return Ok(Outcome::Nothing(failure));
         }
-        Err(failure) => Outcome::Unknown(failure),
+        created => created?,
+    };
+    log.stats.append.record(sent.elapsed());
+    if created == Created::Taken {
+        return held(log, offer).await;
     }
+    // If the answer was long on its way the slot may have been removed, and made anew by this.
+    let first = log.refresh(Purpose::Append).await?;
+    if slot < first {
+        return Ok(Outcome::Trimmed(first));
+    }
+    log.saw(&item);
+    Ok(Outcome::Won)
 }
 
-/// Learns who holds the slot of an offer.
+/// Answers an offer whose slot is occupied.
 async fn settle(log: Arc<Log>, offer: Offer) -> (Offer, Outcome) {
     let outcome = match log.winner(offer.slot) {
         Some(nonce) if nonce == offer.nonce => Outcome::Won,
         Some(_) => Outcome::Lost,
-        None => held(&log, &offer).await,
+        None => held(&log, &offer).await.unwrap_or_else(Outcome::Unknown),
     };
     (offer, outcome)
 }
 
-async fn held(log: &Log, offer: &Offer) -> Outcome {
-    match log.look(Purpose::Append, offer.slot).await {
-        Ok(Held::Item(item)) => {
+/// Learns who holds the slot of an offer.
+async fn held(log: &Log, offer: &Offer) -> Answer<Outcome> {
+    match log.look(Purpose::Append, offer.slot).await? {
+        Held::Item(item) => {
             log.saw(&item);
-            match item.kind {
+            Ok(match item.kind {
                 _ if item.nonce == offer.nonce => Outcome::Won,
                 kind::END => Outcome::Ended,
                 _ => Outcome::Lost,
-            }
+            })
         }
-        Ok(Held::Trimmed(first)) => Outcome::Trimmed(first),
-        Ok(Held::Free) => {
+        Held::Trimmed(first) => Ok(Outcome::Trimmed(first)),
+        Held::Free => {
             let why = "the service says that the slot is taken, and that nothing is there";
-            Outcome::Unknown(Failure::new(Kind::Ambiguous, why))
+            Err(Failure::new(Kind::Ambiguous, why))
         }
-        Err(failure) => Outcome::Unknown(failure),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::failure::{Failure, Kind};
 use crate::guarantee::Guarantee;
 use crate::item::{Item, Name};
 use crate::items::{Created, Items, Range};
+use crate::layout::kind;
 use crate::stats::{Purpose, Stats};
 use crate::throughput::Throughput;
 
@@ -38,6 +39,8 @@ pub(crate) enum Fate {
     Full,
     /// There is never an answer, and it never arrives.
     Silence,
+    /// It is on its way there for so long, and answered.
+    Slow(Duration),
     /// It is not allowed.
     Denied,
 }
@@ -64,6 +67,10 @@ struct State {
     odds: Odds,
     script: VecDeque<Fate>,
     late: Vec<(u32, Change)>,
+    /// The last slot that was ever created.
+    reached: u64,
+    /// Slots that were created while the slot before had never been there.
+    holes: Vec<u64>,
     /// The longest way there, or back.
     delay: Duration,
 }
@@ -91,6 +98,8 @@ impl Container {
             odds: Odds { creates: 0, others: 0 },
             script: VecDeque::new(),
             late: Vec::new(),
+            reached: 0,
+            holes: Vec::new(),
             delay: Duration::ZERO,
         };
         Self { state: Arc::new(Mutex::new(state)), may_lose: Arc::default() }
@@ -135,6 +144,11 @@ impl Container {
         }
     }
 
+    /// Slots that were created before their time.
+    pub(crate) fn holes(&self) -> Vec<u64> {
+        self.state.lock().holes.clone()
+    }
+
     pub(crate) fn names(&self) -> Vec<Name> {
         self.state.lock().items.keys().cloned().collect()
     }
@@ -160,6 +174,13 @@ impl State {
         match change {
             Change::Create(item) if self.items.contains_key(&item.name) => false,
             Change::Create(item) => {
+                let is_slot = matches!(item.kind, kind::BODY | kind::PARTS | kind::END);
+                if is_slot && item.slot > self.reached + 1 {
+                    self.holes.push(item.slot);
+                }
+                if is_slot {
+                    self.reached = self.reached.max(item.slot);
+                }
                 self.created.push(item.name.clone());
                 self.items.insert(item.name.clone(), Item { tag, ..item });
                 true
@@ -238,12 +259,12 @@ impl Fake {
     async fn change(&self, purpose: Purpose, change: Change) -> Result<bool, Failure> {
         let creates = matches!(change, Change::Create(_));
         let (fate, [there, back]) = self.container.state.lock().fate(purpose, creates);
-        self.wait(there).await;
+        self.wait(if let Fate::Slow(longer) = fate { there + longer } else { there }).await;
         let outcome = {
             let mut state = self.container.state.lock();
             state.pass();
             match fate {
-                Fate::Honest => Ok(state.apply(change)),
+                Fate::Honest | Fate::Slow(_) => Ok(state.apply(change)),
                 Fate::LostReply => {
                     state.apply(change);
                     Err(unclear("the reply was lost"))

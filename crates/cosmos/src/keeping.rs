@@ -73,14 +73,14 @@ impl Keeper {
         };
         let Some(due) = due else { return Ok(()) };
         while mark.removed < due {
-            let end = due.min(mark.removed + CHUNK);
-            self.remove(mark.removed, end).await?;
-            loop {
-                let moved = Mark { removed: mark.removed.max(end), ..mark.clone() };
-                if self.replace(&moved, tag).await? {
-                    break;
-                }
+            let (begun, end) = (mark.removed, due.min(mark.removed + CHUNK));
+            self.remove(begun, end).await?;
+            while !self.replace(&Mark { removed: end, ..mark }, tag).await? {
                 (mark, tag) = self.log.mark(Purpose::Trim).await?;
+                if mark.removed != begun {
+                    // Somebody else is at it, or it was us and nobody told.
+                    return Ok(());
+                }
             }
             (mark, tag) = self.log.mark(Purpose::Trim).await?;
             self.seen.lock().removed = mark.removed;

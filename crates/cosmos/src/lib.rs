@@ -17,6 +17,7 @@ mod keeping;
 mod known;
 mod layout;
 mod log;
+mod objects;
 mod open;
 mod pace;
 mod parts;
@@ -35,9 +36,9 @@ pub use stats::{Purpose, Stats};
 pub use throughput::Throughput;
 
 #[cfg(test)]
-mod contract_tests;
-#[cfg(test)]
 mod fake;
 #[cfg(test)]
 #[path = "../../journal/tests/contract/suite.rs"]
 mod suite;
+#[cfg(test)]
+mod tests;

@@ -125,8 +125,10 @@ impl Log {
         self.known.lock().marked.age() >= self.options.known_for
     }
 
-    /// Reads the mark again if it is too long since; answers the first slot.
+    /// Reads the mark again if it is too long since; answers the first slot. Fails where nothing may be
+    /// believed any more.
     pub(crate) async fn refresh(&self, purpose: Purpose) -> Answer<u64> {
+        self.check()?;
         if self.is_stale() {
             self.mark(purpose).await?;
         }
