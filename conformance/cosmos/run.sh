@@ -23,6 +23,7 @@ down() { [ -z "$proxy" ] || { kill "$proxy" 2>/dev/null || true; wait "$proxy" 2
 up() {
   if [ -n "$account" ]; then url=$account; "$binary" cosmos init "$url"; return; fi
   down
+  : >"$work/proxy"
   bin/cosmos-proxy -key-file "$work/key" -seed "$seed" "$@" >"$work/proxy" 2>&1 &
   proxy=$!
   until grep -q '^ready' "$work/proxy"; do

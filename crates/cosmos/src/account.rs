@@ -8,7 +8,7 @@ use crate::guarantee::Guarantee;
 
 /// How consistent the account's reads are, by the service's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consistency {
+pub(crate) enum Consistency {
     /// Every read sees what was acknowledged before, in every region.
     Strong,
     /// Other regions lag, by so many versions or seconds at most; the write region does not.
@@ -28,7 +28,7 @@ pub(crate) struct Region {
 
 /// The account as it was read last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub(crate) struct Account {
     pub(crate) consistency: Consistency,
     pub(crate) write_region: String,
     /// All regions, the write region among them.
@@ -91,8 +91,7 @@ impl Account {
     }
 
     /// What etcd's reads and acknowledgements mean here.
-    #[must_use]
-    pub fn guarantee(&self) -> Guarantee {
+    pub(crate) fn guarantee(&self) -> Guarantee {
         Guarantee::of(self)
     }
 

@@ -26,7 +26,6 @@ mod stats;
 mod throughput;
 mod wire;
 
-pub use account::Consistency;
 pub use address::{Address, AddressError, Credential};
 pub use failure::{Failure, Kind};
 pub use guarantee::Guarantee;

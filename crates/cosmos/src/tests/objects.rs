@@ -15,6 +15,7 @@ use super::{open, options};
 use crate::fake::{Container, Odds};
 use crate::item::Name;
 use crate::layout::Layout;
+use crate::throughput::Throughput;
 use crate::{CosmosJournal, Purpose};
 
 /// What is there of objects: notes of uploads, objects, pieces.
@@ -46,7 +47,7 @@ fn suites(odds: Odds) {
     container.odds(odds);
     let openers = [(); 2].map(|()| {
         let journal = runtime.block_on(open(&container));
-        journal.pace().set_rate(1e6);
+        journal.log().pace.follow(Throughput::Manual(4_000_000));
         Arc::new(journal)
     });
     let [one, other] = &openers;
@@ -175,7 +176,7 @@ async fn bytes_that_changed_or_went_are_not_an_object() {
 async fn objects_take_no_more_than_their_share() {
     let container = Container::new(1);
     let journal = open(&container).await;
-    journal.pace().set_rate(2.0);
+    journal.log().pace.follow(Throughput::Manual(8));
     let began = Instant::now();
     journal.put("one", pieces(&[7_200_000])).await.expect("put");
     let took = began.elapsed().as_secs_f64();

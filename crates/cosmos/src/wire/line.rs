@@ -22,7 +22,6 @@ use crate::failure::{Failure, Kind};
 
 /// See the module.
 pub(super) struct Line {
-    client: CosmosClient,
     pub(super) container: ContainerClient,
     /// How writes are sent.
     pub(super) writing: OperationOptions,
@@ -76,11 +75,7 @@ impl Line {
                 .fold(ExcludedRegions::new(), |excluded, region| excluded.with_region(region));
             reading.excluded_regions = Some(excluded);
         }
-        Ok(Self { client, container, writing, reading })
-    }
-
-    pub(super) fn client(&self) -> &CosmosClient {
-        &self.client
+        Ok(Self { container, writing, reading })
     }
 }
 
