@@ -126,7 +126,7 @@ impl Container {
     pub(crate) fn deliver(&self) {
         let mut state = self.state.lock();
         for (_, change) in std::mem::take(&mut state.late) {
-            drop(state.apply(change));
+            state.apply(change);
         }
     }
 
