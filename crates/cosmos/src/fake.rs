@@ -80,6 +80,7 @@ struct State {
 pub(crate) struct Container {
     state: Arc<Mutex<State>>,
     may_lose: Arc<AtomicBool>,
+    throughput: Arc<Mutex<Throughput>>,
 }
 
 /// One journal's way to it.
@@ -102,7 +103,9 @@ impl Container {
             holes: Vec::new(),
             delay: Duration::ZERO,
         };
-        Self { state: Arc::new(Mutex::new(state)), may_lose: Arc::default() }
+        // So much that no test is slow for it.
+        let throughput = Arc::new(Mutex::new(Throughput::Manual(4_000_000)));
+        Self { state: Arc::new(Mutex::new(state)), may_lose: Arc::default(), throughput }
     }
 
     pub(crate) fn way(&self, stats: &Arc<Stats>) -> Arc<Fake> {
@@ -128,6 +131,11 @@ impl Container {
         for (_, change) in std::mem::take(&mut state.late) {
             state.apply(change);
         }
+    }
+
+    /// What the container may spend.
+    pub(crate) fn spends(&self, throughput: Throughput) {
+        *self.throughput.lock() = throughput;
     }
 
     /// From now on a region's loss may take acknowledged writes along.
@@ -363,6 +371,6 @@ impl Items for Fake {
     }
 
     fn throughput(&self) -> Throughput {
-        Throughput::Unknown
+        *self.container.throughput.lock()
     }
 }

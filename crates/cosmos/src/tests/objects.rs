@@ -45,11 +45,7 @@ fn suites(odds: Odds) {
     let runtime = runtime.expect("a runtime");
     let container = Container::new(5);
     container.odds(odds);
-    let openers = [(); 2].map(|()| {
-        let journal = runtime.block_on(open(&container));
-        journal.log().pace.follow(Throughput::Manual(4_000_000));
-        Arc::new(journal)
-    });
+    let openers = [(); 2].map(|()| Arc::new(runtime.block_on(open(&container))));
     let [one, other] = &openers;
     an_object_is_whole_or_not_there(&**one, &**other);
     one_of_two_that_put_the_same_name_wins(&**one, &**other);
@@ -175,8 +171,8 @@ async fn bytes_that_changed_or_went_are_not_an_object() {
 #[tokio::test(start_paused = true)]
 async fn objects_take_no_more_than_their_share() {
     let container = Container::new(1);
+    container.spends(Throughput::Manual(8));
     let journal = open(&container).await;
-    journal.log().pace.follow(Throughput::Manual(8));
     let began = Instant::now();
     journal.put("one", pieces(&[7_200_000])).await.expect("put");
     let took = began.elapsed().as_secs_f64();
