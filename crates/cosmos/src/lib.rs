@@ -15,6 +15,7 @@ mod known;
 mod layout;
 mod log;
 mod objects;
+mod offer;
 mod pace;
 mod parts;
 mod reading;

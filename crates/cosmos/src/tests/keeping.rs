@@ -36,6 +36,8 @@ fn forgetful() -> Options {
 async fn a_create_that_lands_after_its_slot_was_removed_is_never_called_won() {
     let container = Container::new(1);
     let held_up = open_with(&container, forgetful()).await.expect("open");
+    let [reader, teller] = [forgetful(), forgetful()].map(|options| open_with(&container, options));
+    let (reader, teller) = (reader.await.expect("open"), teller.await.expect("open"));
     container.script([Fate::Late(1_000_000), Fate::Late(1_000_000)]);
     assert!(matches!(offer(&held_up, 1, 7).await, Append::Unknown(_)));
     let other = open(&container).await;
@@ -46,6 +48,9 @@ async fn a_create_that_lands_after_its_slot_was_removed_is_never_called_won() {
     assert_eq!(held(&container), (1, 0), "all but slot 4 is gone");
     container.deliver();
     assert_eq!(held(&container), (2, 0), "slot 1 was made anew by the first one");
+    let read = reader.read(Slot(1), 1000).await;
+    assert_eq!(read, Err(JournalError::Trimmed { first: Slot(4) }), "it is not who won slot 1");
+    assert_eq!(teller.tail().await, Ok(Slot(5)));
     for (journal, nonce) in [(&held_up, 7), (&other, 7), (&held_up, 8), (&held_up, 10)] {
         let outcome = offer(journal, 1, nonce).await;
         assert!(is_trimmed(&outcome), "{nonce}: {outcome:?}");
