@@ -2,10 +2,10 @@
 # Runs the judges on Meridian with its journal in an emulated account of Azure Cosmos DB: those that are named, or all but
 # the control plane.
 #
-#   run.sh BINARY [judges differential client kill faults kubernetes]
+#   run.sh BINARY [judges contract differential client kill faults kubernetes]
 #   QUICK=1 run.sh BINARY                      what CI runs, in a few minutes
 #   SEED=7 run.sh BINARY faults                what the requests, moments and faults follow from; printed otherwise
-#   ACCOUNT='cosmos://NAME/EtcdDB/EtcdData?key_file=FILE' run.sh BINARY        a real account: differential, client, kill
+#   ACCOUNT='cosmos://NAME/EtcdDB/EtcdData?key_file=FILE' run.sh BINARY        a real account: contract, differential, client, kill
 set -euo pipefail
 [ $# -ge 1 ] || { echo "usage: $0 BINARY [PART...]" >&2; exit 2; }
 binary=$(realpath "$1")
@@ -13,7 +13,7 @@ shift
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0 MERIDIAN="$binary" ETCD="${ETCD:-$PWD/bin/etcd}" COSMOS_EMULATOR="$PWD/cosmos/emulator.sh"
 seed=${SEED:-$(date +%s)} quick=${QUICK:-} account=${ACCOUNT:-}
-chosen=" ${*:-judges differential client kill faults} "
+chosen=" ${*:-judges contract differential client kill faults} "
 failed="" began=$SECONDS proxy="" work=$(mktemp -d)
 trap 'down; rm -rf "$work"' EXIT
 
@@ -39,7 +39,7 @@ strike() { curl -fsS -o /dev/null -X POST "$control/strike?$1"; }
 
 part() { # part NAME WHAT: runs the function of that name, if it is chosen and can be
   case "$chosen" in *" $1 "*) ;; *) return 0 ;; esac
-  if [ -n "$account" ] && [[ ! " differential client kill " == *" $1 "* ]]; then
+  if [ -n "$account" ] && [[ ! " contract differential client kill " == *" $1 "* ]]; then
     echo "== $1: not run: a real account has no proxy before it that strikes"
     return 0
   fi
@@ -52,6 +52,10 @@ part() { # part NAME WHAT: runs the function of that name, if it is chosen and c
 }
 
 judges() { go test -buildvcs=false -count=1 ./cosmos/... ./postgres/faults; }
+contract() {
+  up -delay 1ms || return 1
+  MERIDIAN_TEST_COSMOS="$url" cargo test -q --manifest-path ../Cargo.toml -p cosmos-journal account
+}
 differential() {
   up || return 1
   bin/differential -seed "$seed" -requests "$(amount 1500 10000)" -etcd "$ETCD" -meridian "$binary" -journal "$url" \
@@ -88,6 +92,7 @@ go build -buildvcs=false -o bin/faults ./postgres/faults
 go build -buildvcs=false -o bin/cosmos-proxy ./cosmos/proxy
 echo "seed $seed"
 part judges "the proxy's faults, charges, regions and keys are what they are said to be"
+part contract "what every journal promises, in an account"
 part differential "three replicas beside an etcd, without faults and with"
 part client "the official one, three endpoints"
 part kill "kill -9 under load"

@@ -65,7 +65,8 @@ struct State {
     tags: u64,
     random: StdRng,
     odds: Odds,
-    script: VecDeque<Fate>,
+    /// What the next creates for one purpose meet.
+    script: (Purpose, VecDeque<Fate>),
     late: Vec<(u32, Change)>,
     /// The last slot that was ever created.
     reached: u64,
@@ -97,7 +98,7 @@ impl Container {
             tags: 0,
             random: StdRng::seed_from_u64(seed),
             odds: Odds { creates: 0, others: 0 },
-            script: VecDeque::new(),
+            script: (Purpose::Append, VecDeque::new()),
             late: Vec::new(),
             reached: 0,
             holes: Vec::new(),
@@ -122,7 +123,16 @@ impl Container {
 
     /// What the next creates of slots meet.
     pub(crate) fn script(&self, fates: impl IntoIterator<Item = Fate>) {
-        self.state.lock().script.extend(fates);
+        self.script_of(Purpose::Append, fates);
+    }
+
+    pub(crate) fn script_of(&self, purpose: Purpose, fates: impl IntoIterator<Item = Fate>) {
+        self.state.lock().script = (purpose, fates.into_iter().collect());
+    }
+
+    /// Puts an item there behind everybody's back.
+    pub(crate) fn put(&self, item: Item) {
+        self.state.lock().apply(Change::Create(item));
     }
 
     /// Delivers what was held up.
@@ -213,8 +223,8 @@ impl State {
         let longest = self.delay;
         let way = [(); 2].map(|()| longest.mul_f64(self.random.random_range(0.0..1.0)));
         if creates
-            && purpose == Purpose::Append
-            && let Some(fate) = self.script.pop_front()
+            && purpose == self.script.0
+            && let Some(fate) = self.script.1.pop_front()
         {
             return (fate, way);
         }

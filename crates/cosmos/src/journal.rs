@@ -12,13 +12,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::appending::{Appender, MAX_WAITING, Offer};
+use crate::appending::{Appender, MAX_WAITING};
 use crate::failure::Failure;
 use crate::item;
 use crate::items::Items;
 use crate::keeping::Keeper;
 use crate::layout::kind;
 use crate::log::{Log, stopped, unavailable};
+use crate::offer::Offer;
 use crate::parts;
 use crate::reading::{Reader, Waiter, tell_tail};
 use crate::stats::Stats;

@@ -18,6 +18,7 @@ mod known;
 mod layout;
 mod log;
 mod objects;
+mod offer;
 mod open;
 mod pace;
 mod parts;

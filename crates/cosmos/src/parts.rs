@@ -26,6 +26,33 @@ pub(crate) fn pointer(body: &[u8]) -> Bytes {
     pointer.freeze()
 }
 
+/// What a slot's item says of a body in parts.
+struct Pointer {
+    length: usize,
+    sum: u32,
+    part: usize,
+}
+
+impl Pointer {
+    fn read(item: &Item) -> Answer<Self> {
+        let mut pointer = item.body.clone();
+        if pointer.len() != 16 {
+            return Err(damaged(item, "does not say where its body is"));
+        }
+        let length = usize::try_from(pointer.get_u64_le()).unwrap_or(usize::MAX);
+        let (sum, part) = (pointer.get_u32_le(), pointer.get_u32_le() as usize);
+        if length > crate::MAX_BODY || part == 0 {
+            return Err(damaged(item, "makes no sense"));
+        }
+        Ok(Self { length, sum, part })
+    }
+}
+
+/// The length of a body in parts.
+pub(crate) fn length(item: &Item) -> Answer<usize> {
+    Pointer::read(item).map(|pointer| pointer.length)
+}
+
 impl Log {
     /// Writes the parts. The slot's item may be written when this has succeeded.
     pub(crate) async fn store(&self, slot: u64, nonce: Nonce, body: &Bytes) -> Answer<()> {
@@ -41,18 +68,9 @@ impl Log {
 
     /// Reads the parts together and checks them.
     pub(crate) async fn fetch(&self, item: &Item) -> Answer<Bytes> {
-        let mut pointer = item.body.clone();
-        if pointer.len() != 16 {
-            return Err(damaged(item, "does not say where its body is"));
-        }
-        let (length, sum, part) =
-            (pointer.get_u64_le(), pointer.get_u32_le(), pointer.get_u32_le());
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > crate::MAX_BODY || part == 0 {
-            return Err(damaged(item, "makes no sense"));
-        }
+        let Pointer { length, sum, part } = Pointer::read(item)?;
         let mut body = BytesMut::with_capacity(length);
-        let parts = (0..length.div_ceil(part as usize) as u64).map(|part| {
+        let parts = (0..length.div_ceil(part) as u64).map(|part| {
             let name = self.layout.part(item.slot, item.nonce, part);
             async move { self.insist(|| self.items.get(Purpose::Read, name.clone())).await }
         });

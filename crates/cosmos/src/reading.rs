@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use crate::failure::Failure;
 use crate::item::Item;
 use crate::items::Range;
-use crate::layout::{kind, segment_end};
+use crate::layout::{damaged, kind, segment_end};
 use crate::log::{Answer, Held, Log, stopped};
+use crate::parts;
 use crate::stats::Purpose;
 
 /// Reads on their way at once; others wait.
@@ -156,23 +157,27 @@ impl Reader {
         let mut records = Vec::with_capacity(items.len());
         let mut bytes = 0;
         for item in items {
-            self.log.saw(&item);
-            if item.kind == kind::END || bytes >= limit && !records.is_empty() {
-                break;
-            }
-            let body = match item.kind {
-                kind::BODY => item.body,
-                kind::PARTS => self.log.fetch(&item).await?,
+            let length = match item.kind {
+                kind::END => {
+                    self.log.saw(&item);
+                    break;
+                }
+                kind::PARTS => parts::length(&item)?,
+                kind::BODY => item.body.len(),
                 other => {
                     let why = format!("is of kind {other}: written by a newer version, or damaged");
-                    return Err(crate::layout::damaged(&item, &why));
+                    return Err(damaged(&item, &why));
                 }
             };
-            bytes += body.len();
+            bytes += length;
             if bytes > limit && !records.is_empty() {
                 break;
             }
-            records.push(Record { slot: Slot(item.slot), nonce: item.nonce, body });
+            self.log.saw(&item);
+            let (slot, nonce) = (Slot(item.slot), item.nonce);
+            let body =
+                if item.kind == kind::PARTS { self.log.fetch(&item).await? } else { item.body };
+            records.push(Record { slot, nonce, body });
         }
         Ok(records)
     }

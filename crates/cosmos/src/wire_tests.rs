@@ -6,23 +6,12 @@ use rand::Rng;
 
 use super::*;
 use crate::init::Plan;
+use crate::tests::account::address;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The address, or a word that there is none.
-#[allow(clippy::print_stderr)]
-fn address() -> Option<Address> {
-    let Ok(url) = std::env::var("MERIDIAN_TEST_COSMOS") else {
-        eprintln!(
-            "skipped: no MERIDIAN_TEST_COSMOS=cosmos://… (conformance/cosmos/emulator.sh start PORT)"
-        );
-        return None;
-    };
-    Some(Address::parse(&url).expect("MERIDIAN_TEST_COSMOS"))
-}
-
 async fn wire(address: Address) -> (Wire, Arc<Stats>) {
-    let plan = Plan::make(address.clone(), Throughput::Manual(400)).await.expect("a plan");
+    let plan = Plan::make(address.clone(), Throughput::Autoscale(100_000)).await.expect("a plan");
     plan.carry_out().await.expect("made");
     let stats = Arc::<Stats>::default();
     (Wire::open(address, DEADLINE, Arc::clone(&stats)).await.expect("open"), stats)

@@ -12,7 +12,7 @@ use super::objects_suite::{
     an_object_is_whole_or_not_there, one_of_two_that_put_the_same_name_wins, pieces,
 };
 use super::{open, options};
-use crate::fake::{Container, Odds};
+use crate::fake::{Container, Fate, Odds};
 use crate::item::Name;
 use crate::layout::Layout;
 use crate::throughput::Throughput;
@@ -40,19 +40,19 @@ async fn read(journal: &CosmosJournal, name: &str) -> Result<Option<Vec<u8>>, Jo
     Ok(Some(pieces.concat()))
 }
 
-fn suites(odds: Odds) {
+#[test]
+fn in_a_container_and_listed_there_and_kept_in_a_folder() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let container = Container::new(5);
-    container.odds(odds);
     let openers = [(); 2].map(|()| Arc::new(runtime.block_on(open(&container))));
     let [one, other] = &openers;
     an_object_is_whole_or_not_there(&**one, &**other);
     one_of_two_that_put_the_same_name_wins(&**one, &**other);
     let folder = tempfile::tempdir().expect("a folder");
-    let [one, other] = [1, 2].map(|_| Container::new(6)).map(|_| ()).map(|()| {
+    let archives = [0, 1].map(|opener: usize| {
         let place = FolderObjects::open(folder.path(), "cluster").expect("open");
-        let list: Arc<dyn Objects> = Arc::clone(&openers[0]) as _;
+        let list: Arc<dyn Objects> = Arc::clone(&openers[opener]) as _;
         Archive::elsewhere(list, Arc::new(place), "file:///shared".to_owned())
     });
     for round in 0..5 {
@@ -61,12 +61,7 @@ fn suites(odds: Odds) {
     for name in ["one", "an empty one"] {
         runtime.block_on(openers[1].delete(name)).expect("delete");
     }
-    an_object_is_whole_or_not_there(&one, &other);
-}
-
-#[test]
-fn in_a_container() {
-    suites(Odds { creates: 0, others: 0 });
+    an_object_is_whole_or_not_there(&archives[0], &archives[1]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,6 +142,24 @@ async fn objects_are_whole_or_not_there_whatever_answers_are_lost() {
         }
     }
     assert!(done > 20 && failed > 0, "{done} {failed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_still_be_named_keeps_its_pieces() {
+    let container = Container::new(1);
+    let journal = open(&container).await;
+    // A note, one piece, and the name, which is held up.
+    let fates = [Fate::Honest, Fate::Honest, Fate::Late(1000), Fate::Full];
+    container.script_of(Purpose::Objects, fates);
+    let put = journal.put("one", pieces(&[7])).await;
+    assert!(matches!(put, Err(JournalError::Unavailable(_))), "{put:?}");
+    assert_eq!(read(&journal, "one").await, Ok(None));
+    container.deliver();
+    assert_eq!(read(&journal, "one").await, Ok(Some(vec![0; 7])));
+    container.script_of(Purpose::Objects, [Fate::Honest, Fate::Honest, Fate::Full]);
+    let put = journal.put("two", pieces(&[7])).await;
+    assert!(matches!(put, Err(JournalError::Full(_))), "{put:?}");
+    assert_eq!(held(&container), [1, 1, 1], "what cannot be named is cleared");
 }
 
 #[tokio::test(start_paused = true)]
