@@ -194,6 +194,9 @@ func TestPartitionsAreAFeed(t *testing.T) {
 	c := begin(t, Options{})
 	path := "/dbs/" + c.database + "/colls/c/pkranges"
 	first := c.must(c.ask(west, "GET", path, "", "", "A-IM", "Incremental Feed"), 200)
+	if !strings.Contains(first.body, `"id":"0"`) {
+		t.Fatal(first.body)
+	}
 	c.must(c.ask(west, "GET", path, "", "", "A-IM", "Incremental Feed", "If-None-Match", first.header.Get("Etag")), 304)
 }
 
