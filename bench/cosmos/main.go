@@ -79,5 +79,10 @@ func version(path string) string {
 	if err != nil {
 		return "not there"
 	}
-	return strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "; ")
+	for line := range strings.Lines(string(out)) {
+		if found, ok := strings.CutPrefix(line, "Meridian Version: "); ok {
+			return "Meridian " + strings.TrimSpace(found)
+		}
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -193,13 +193,10 @@ func (f *fleet) report(o options, took time.Duration, counts []account.Count) st
 		"| operation | requests/s | RU/s |\n|---|--:|--:|\n", o.nodes, took.Round(time.Second), leaseSize, leaseEvery, statusSize,
 		statusEvery, len(watched)*len(f.kv), float64(f.updates.Load())/seconds, float64(f.events.Load())/seconds, o.replicas,
 		version(o.meridian), o.delay, runtime.NumCPU())
-	for _, operation := range append(operations(counts), "") {
+	for _, operation := range operations(counts) {
 		asked, charged := account.Sum(counts, operation)
-		name := operation
-		if name == "" {
-			name = "all"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, number(float64(asked)/seconds), number(charged/seconds))
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", operation, number(float64(asked)/seconds), number(charged/seconds))
 	}
+	fmt.Fprintf(&b, "| all that is paid for | | %s |\n", number(paid(counts)/seconds))
 	return b.String()
 }

@@ -202,8 +202,15 @@ func atRest(ctx context.Context, w *world, o options) ([]figure, error) {
 		all = append(all, figure{name: "idle: " + operation, unit: "RU/s", value: charged / o.idle.Seconds()},
 			figure{name: "idle: " + operation + " requests", unit: "/s", value: float64(asked) / o.idle.Seconds()})
 	}
-	_, charged := account.Sum(counts, "")
-	return append(all, figure{name: "idle: all", unit: "RU/s", value: charged / o.idle.Seconds()}), nil
+	return append(all, figure{name: "idle: all that is paid for", unit: "RU/s", value: paid(counts) / o.idle.Seconds()}), nil
+}
+
+// paid is what is taken from the container's throughput: requests for what is around the items have units of their own,
+// https://learn.microsoft.com/azure/cosmos-db/concepts-limits
+func paid(counts []account.Count) float64 {
+	_, all := account.Sum(counts, "")
+	_, around := account.Sum(counts, "metadata")
+	return all - around
 }
 
 func operations(counts []account.Count) []string {

@@ -66,6 +66,7 @@ type Account struct {
 	moving  *move
 	key     string
 	strikes []*Strike
+	struck  int
 	random  *rand.Rand
 	budget  budget
 	delay   time.Duration

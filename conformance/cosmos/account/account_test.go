@@ -189,6 +189,17 @@ func TestItemsAreCreatedOnce(t *testing.T) {
 	c.must(c.ask(west, "POST", c.items(), "p", `{"id":"3","pk":"p","n":"`+strings.Repeat("x", itemLimit)+`"}`), 413)
 }
 
+// Clients read what partitions there are as a feed, until it has no more.
+func TestPartitionsAreAFeed(t *testing.T) {
+	c := begin(t, Options{})
+	path := "/dbs/" + c.database + "/colls/c/pkranges"
+	first := c.must(c.ask(west, "GET", path, "", "", "A-IM", "Incremental Feed"), 200)
+	if !strings.Contains(first.body, `"id":"0"`) {
+		t.Fatal(first.body)
+	}
+	c.must(c.ask(west, "GET", path, "", "", "A-IM", "Incremental Feed", "If-None-Match", first.header.Get("Etag")), 304)
+}
+
 func TestPages(t *testing.T) {
 	c := begin(t, Options{Page: 3})
 	for i := range 10 {

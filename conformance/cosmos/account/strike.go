@@ -87,6 +87,13 @@ func (a *Account) Strike(s Strike) error {
 	return nil
 }
 
+// Struck is how many requests have been struck by a draw since the account began.
+func (a *Account) Struck() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.struck
+}
+
 // Heal ends all strikes, and regions that are down are up.
 func (a *Account) Heal() {
 	a.mu.Lock()
@@ -105,6 +112,7 @@ func (a *Account) draw(r *Region, q *query) *Strike {
 	for _, s := range a.strikes {
 		if s.meets(r, q) && (s.Share == 0 || a.random.Float64() < s.Share) {
 			s.Struck++
+			a.struck++
 			return s
 		}
 	}

@@ -29,8 +29,9 @@ func newUpstream(url string) *upstream {
 }
 
 // passed are the headers that mean something to the emulator.
-var passed = []string{"Content-Type", "If-Match", "If-None-Match", "X-Ms-Documentdb-Partitionkey", "X-Ms-Documentdb-Isquery",
-	"X-Ms-Documentdb-Is-Upsert", "X-Ms-Max-Item-Count", "X-Ms-Continuation", "X-Ms-Documentdb-Query-Enablecrosspartition"}
+var passed = []string{"A-Im", "Content-Type", "If-Match", "If-None-Match", "X-Ms-Documentdb-Partitionkey", "X-Ms-Documentdb-Isquery",
+	"X-Ms-Documentdb-Is-Upsert", "X-Ms-Max-Item-Count",
+	"X-Ms-Continuation", "X-Ms-Documentdb-Query-Enablecrosspartition"}
 
 // ask sends a request on; that the emulator cannot be asked is a 503.
 func (u *upstream) ask(method, path string, header http.Header, body []byte) *answer {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"conformance/cosmos/account"
@@ -66,25 +67,31 @@ var azureHat = []ticket{
 	{"the read regions lag", database, 4, longer, false},
 }
 
-// healAzure ends all that was struck.
+// healAzure ends all that was struck, and says how many requests that were.
 func (b *blow) healAzure(context.Context) error {
 	b.azure.Heal()
+	b.note = strings.TrimSpace(fmt.Sprintf("%s %d requests struck", b.note, b.azure.Struck()-b.struckBefore))
 	return nil
+}
+
+// strikesAzure begins to count.
+func (b *blow) strikesAzure() {
+	b.strikes(b.set.Replicas...)
+	b.struckBefore = b.azure.Struck()
+	b.heal = b.healAzure
 }
 
 // struckAzure has one kind of fault happen to what the replicas ask.
 func struckAzure(s account.Strike) strike {
 	return func(_ context.Context, b *blow) error {
-		b.strikes(b.set.Replicas...)
-		b.heal = b.healAzure
+		b.strikesAzure()
 		return b.azure.Strike(s)
 	}
 }
 
 // manyCodes answers with everything that the service documents, with an effect and without.
 func manyCodes(_ context.Context, b *blow) error {
-	b.strikes(b.set.Replicas...)
-	b.heal = b.healAzure
+	b.strikesAzure()
 	for _, kind := range []account.Kind{account.TimedOut, account.TimedOutAfter, account.Gone, account.RetryWith, account.Broken,
 		account.Unavailable, account.UnavailableAfter, account.LostReply} {
 		if err := b.azure.Strike(account.Strike{Kind: kind, Share: 0.02}); err != nil {

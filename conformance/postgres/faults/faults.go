@@ -71,6 +71,8 @@ type blow struct {
 	struck []*replicas.Replica
 	heal   func(context.Context) error
 	note   string
+	// struckBefore is how many requests to an account had been struck before.
+	struckBefore int
 	// away is how long the store beneath took no write.
 	away time.Duration
 	// drawn tells that others strike meanwhile: what cannot be had then is done without.
