@@ -9,6 +9,7 @@ mod contract;
 pub mod faulty;
 pub mod file;
 mod folder;
+mod latency;
 mod memory;
 mod objects;
 
@@ -17,5 +18,6 @@ pub use contract::{Append, Body, Journal, JournalError, Nonce, Record, Slot, Suc
 pub use faulty::Faulty;
 pub use file::{FileJournal, FileOptions, Flush, Opening};
 pub use folder::FolderObjects;
+pub use latency::{BUCKETS, Latency};
 pub use memory::MemoryJournal;
 pub use objects::{MemoryObjects, Object, Objects, Pieces};

@@ -26,4 +26,4 @@ pub use database::{MAX_BODY, Options};
 pub use failure::{Failure, Kind};
 pub use guarantee::{Guarantee, Level};
 pub use journal::PostgresJournal;
-pub use stats::{BUCKETS, Latency, Stats};
+pub use stats::Stats;
