@@ -2,7 +2,7 @@
 //!
 //! A slot is created by creating an item whose name nobody has. The service orders nothing between two
 //! items, so one offer is on its way at a time: slot n+1 is only sent when slot n is known to be there.
-//! Whatever of the service is used stands in [`items`]; Microsoft's crates are known to `wire` alone.
+//! Whatever of the service is used stands in `items`; Microsoft's crates are known to `wire` alone.
 
 mod address;
 mod appending;
