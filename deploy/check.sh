@@ -372,11 +372,18 @@ step "chart: its command line, its probes and its test" chart_run
 if command -v systemd-analyze >/dev/null; then step "unit: systemd-analyze" unit_verified
 else skip "unit: systemd-analyze" "it is not installed (Debian: the package systemd)"; fi
 step "unit: its environment file, and readiness" unit_run
+azure() {
+  local binary=()
+  if secure; then binary=("$meridian"); fi
+  "$here/azure/check.sh" "${binary[@]}" | sed 's/^/    /'
+}
+step "deploy/azure: template, twin, models, and a machine's first minutes" azure
 if secure; then step "docs/kubernetes.md, step by step" guide
 else skip "docs/kubernetes.md, step by step" "its certificates are half of it, and this binary has no TLS"; fi
 if [ -z "${STATIC:-}" ]; then skip "image: the static binary in an empty root" "STATIC=1 asks for it; it builds for minutes"
 elif [ "$(id -u)" -ne 0 ]; then skip "image: the static binary in an empty root" "chroot is for root alone"
 else step "image: the static binary in an empty root" static_binary; fi
+skip "deploy/azure: a deployment" "that takes Azure"
 skip "image: docker build" "neither a daemon nor the base image can be counted on"
 skip "static pod under a kubelet, kubeadm init" "a node with a container runtime is needed"
 skip "helm install" "pods need a node"

@@ -88,8 +88,9 @@ func defineStanding(s *standing) {
 	flag.StringVar(&s.killWriter, "kill-writer", "", "with -endpoints: a command that kills the writer and returns when another leads")
 	flag.StringVar(&s.restoreWriter, "restore-writer", "", "a command that brings it back")
 	flag.StringVar(&s.failDatabase, "fail-database", "",
-		"with -endpoints: a command that kills PostgreSQL's primary and returns when another takes writes")
-	flag.StringVar(&s.restoreDatabase, "restore-database", "", "a command that brings it back as a standby")
+		"with -endpoints: a command that strikes what takes the database's writes and returns when another does")
+	flag.StringVar(&s.database, "database", "PostgreSQL", "what the database is called")
+	flag.StringVar(&s.restoreDatabase, "restore-database", "", "a command that brings it back")
 }
 
 // requireBinaries says what is missing, and how to get it, before anything is started.

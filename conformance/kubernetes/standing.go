@@ -23,6 +23,8 @@ type standing struct {
 	// is back.
 	killWriter, restoreWriter     string
 	failDatabase, restoreDatabase string
+	// database is what is struck there.
+	database string
 }
 
 // any tells whether there is one: otherwise this program starts a store itself.
@@ -86,7 +88,7 @@ func (r *run) standingPhases() []phase {
 			all = append(all, phase{"writer killed under load", true, (*run).writerKilled})
 		}
 		if p.name == "store restarted under load" && r.opt.standing.failDatabase != "" {
-			all = append(all, phase{"PostgreSQL fails over under load", true, (*run).databaseFails})
+			all = append(all, phase{r.opt.standing.database + " fails over under load", true, (*run).databaseFails})
 		}
 		if !away[p.name] {
 			all = append(all, p)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,7 +29,7 @@ type ticket struct {
 	weight int
 	// lasts is the shortest and the longest that it is left alone once it has struck.
 	lasts [2]time.Duration
-	// long marks those after which PostgreSQL needs long to be whole again: one an episode.
+	// long marks those after which the store beneath needs long to be whole again: one an episode.
 	long bool
 }
 
@@ -87,6 +88,18 @@ var hat = []ticket{
 	{"the journal's table gone", database, 2, brief, false},
 
 	{"a replica's clock off by hours", wallClock, 5, longer, false},
+}
+
+// hat is what is drawn from on what the journal is in.
+func (r *run) hat() []ticket {
+	if r.cosmos == "" {
+		return hat
+	}
+	common := slices.DeleteFunc(slices.Clone(hat), func(one ticket) bool {
+		needs := faultNamed(one.name).needs
+		return needs != anything && needs != several
+	})
+	return append(common, azureHat...)
 }
 
 // drawn is one fault of an episode, and what became of it.

@@ -12,14 +12,14 @@ import (
 func TestEveryTicketIsAFaultAndEveryFaultIsDrawn(t *testing.T) {
 	// What strikes nothing, and what would sit in two seats.
 	never := []string{"nothing", "PostgreSQL's primary and the writer killed", "the journal's table gone, and a replica starts"}
-	for _, f := range faults {
-		drawn := slices.ContainsFunc(hat, func(one ticket) bool { return one.name == f.name })
+	for _, f := range slices.Concat(faults, azureFaults) {
+		drawn := slices.ContainsFunc(slices.Concat(hat, azureHat), func(one ticket) bool { return one.name == f.name })
 		if drawn == slices.Contains(never, f.name) {
 			t.Errorf("%q is drawn: %v", f.name, drawn)
 		}
 	}
-	for _, one := range hat {
-		if !slices.ContainsFunc(faults, func(f fault) bool { return f.name == one.name }) {
+	for _, one := range slices.Concat(hat, azureHat) {
+		if !slices.ContainsFunc(slices.Concat(faults, azureFaults), func(f fault) bool { return f.name == one.name }) {
 			t.Errorf("no fault is called %q", one.name)
 		}
 		if one.weight < 1 || one.lasts[0] > one.lasts[1] {

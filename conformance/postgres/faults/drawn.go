@@ -20,7 +20,7 @@ const drawnCalm = 2 * time.Second
 // the run; a cluster that does not come back does.
 func (r *run) byDraw(ctx context.Context) error {
 	var possible []ticket
-	for _, one := range hat {
+	for _, one := range r.hat() {
 		f := faultNamed(one.name)
 		if reason := f.unfit(r); reason != "" {
 			fmt.Printf("%-40s left out: %s\n", one.name, reason)
@@ -53,8 +53,8 @@ func (r *run) byDraw(ctx context.Context) error {
 }
 
 func faultNamed(name string) fault {
-	i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
-	return faults[i]
+	all := slices.Concat(faults, azureFaults)
+	return all[slices.IndexFunc(all, func(f fault) bool { return f.name == name })]
 }
 
 // strikeAll has every seat strike and heal in its order, all seats at once, until every replica serves again.
@@ -197,7 +197,7 @@ func (r *run) drawnMarkdown() string {
 	fmt.Fprintf(&b, "%d × %s, seed %d: %d faults struck, %d could not, in %d episodes, of which judgement found something in %d. %v.\n\n",
 		len(r.set.Replicas), r.version, r.seed, struck, len(r.drawn)-struck, r.episode, len(r.losses), r.tally)
 	b.WriteString("| fault | times | lasted | writes | linearizable reads | serializable reads | watches | losses |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
-	for _, one := range hat {
+	for _, one := range r.hat() {
 		var all []*drawn
 		for _, d := range r.drawn {
 			if d.name == one.name && d.missed == nil {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"conformance/cosmos/account"
 	"conformance/postgres/cluster"
 	"conformance/postgres/replicas"
 )
@@ -33,6 +35,9 @@ const (
 	// owned needs disks and a network of this program's own.
 	owned
 	clocks
+	// azure needs an account of Azure Cosmos DB, and stale one whose regions may lag.
+	azure
+	stale
 )
 
 // unfit says why a fault cannot happen here; empty if it can.
@@ -42,6 +47,10 @@ func (f fault) unfit(r *run) string {
 		return "there is one replica"
 	case f.needs == postgres && r.database == nil:
 		return "there is no PostgreSQL here that may be struck"
+	case f.needs == azure && r.azure == nil:
+		return "there is no account of Azure Cosmos DB here that may be struck"
+	case f.needs == stale && (r.azure == nil || r.cosmos != account.BoundedStaleness):
+		return "there is no account of Azure Cosmos DB here whose regions may lag"
 	case f.equips() && (r.real || r.database == nil):
 		return "there is no journal here whose ways, disks and passwords are ours"
 	case f.needs == owned && !r.owned:
@@ -62,7 +71,9 @@ type blow struct {
 	struck []*replicas.Replica
 	heal   func(context.Context) error
 	note   string
-	// away is how long PostgreSQL took no write.
+	// struckBefore is how many requests to an account had been struck before.
+	struckBefore int
+	// away is how long the store beneath took no write.
 	away time.Duration
 	// drawn tells that others strike meanwhile: what cannot be had then is done without.
 	drawn bool
@@ -74,6 +85,15 @@ const (
 	handOverGoal = 50 * time.Millisecond
 	takeOverGoal = time.Second
 )
+
+// possible are the faults of what the journal is in.
+func (r *run) possible() []fault {
+	if r.cosmos == "" {
+		return faults
+	}
+	common := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.needs != anything && f.needs != several })
+	return append(common, azureFaults...)
+}
 
 var faults = []fault{
 	{"nothing", anything, 0, func(context.Context, *blow) error { return nil }},

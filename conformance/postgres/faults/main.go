@@ -1,5 +1,5 @@
-// Command faults runs three replicas on PostgreSQL under pg_auto_failover (or three members of a real etcd, to judge this
-// judge), strikes the writer, a replica, the database and the ways between them under load, and holds what every client
+// Command faults runs three replicas on PostgreSQL under pg_auto_failover, or on an emulated account of Azure Cosmos DB (or
+// three members of a real etcd, to judge this judge), strikes the writer, a replica, the database and the ways between them under load, and holds what every client
 // was told against one history. It prints for how long writes, reads and watches paused.
 package main
 
@@ -26,6 +26,7 @@ type settings struct {
 	held     string
 	before   string
 	journal  string
+	cosmos   string
 	disk     string
 	only     string
 	out      string
@@ -47,6 +48,7 @@ func main() {
 	flag.StringVar(&s.held, "roll-held", "--hold-level=1", "what keeps it at the level of the first")
 	flag.StringVar(&s.before, "roll-before", "", "more arguments for the first; --hold-level=1 if both are the same binary")
 	flag.StringVar(&s.journal, "journal", "", "an existing PostgreSQL; one is brought up if empty, which can be struck too")
+	flag.StringVar(&s.cosmos, "cosmos", "", "on an emulated account of Azure Cosmos DB with this consistency, Strong or BoundedStaleness, instead")
 	flag.StringVar(&s.disk, "disk", "", "where data goes; memory if empty")
 	flag.StringVar(&s.only, "only", "", "only the faults whose name contains this, or one of these, separated by |")
 	flag.StringVar(&s.out, "out", "", "also write the table into this file")
@@ -68,7 +70,7 @@ func main() {
 	err := conduct(ctx, s)
 	cancel()
 	if err != nil {
-		fmt.Printf("FAILED: %v\nrepeat with: go run ./postgres/faults -seed %d -binary %s -roll %q -only %q -draw %d\n", err, s.seed, s.binary, s.roll, s.only, s.draw)
+		fmt.Printf("FAILED: %v\nrepeat with: go run ./postgres/faults -seed %d -binary %s -roll %q -only %q -draw %d -cosmos %q\n", err, s.seed, s.binary, s.roll, s.only, s.draw, s.cosmos)
 		os.Exit(1)
 	}
 }
@@ -80,7 +82,7 @@ func (s settings) wants(name string) bool {
 
 // equipped tells that proxies, disks and clocks of our own are needed for what is asked for.
 func (s settings) equipped() bool {
-	if s.roll != "" || s.journal != "" {
+	if s.roll != "" || s.journal != "" || s.cosmos != "" {
 		return false
 	}
 	return s.draw > 0 || slices.ContainsFunc(faults, func(f fault) bool { return f.equips() && s.wants(f.name) })
@@ -91,7 +93,7 @@ func (r *run) episodes() []fault {
 	if r.roll != "" {
 		return rolling(r.settings)
 	}
-	return faults
+	return r.possible()
 }
 
 // conduct brings everything up, runs all faults and reports.

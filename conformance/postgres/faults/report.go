@@ -25,7 +25,7 @@ type row struct {
 	// slowest is the longest that an acknowledged write took through a replica that was left alone; lost is how many got
 	// no answer there.
 	slowest time.Duration
-	// most is the goal for writes through the others, and away what of it was PostgreSQL's own.
+	// most is the goal for writes through the others, and away what of it was the store's own.
 	most, away time.Duration
 	lost       int
 	note       string
@@ -151,6 +151,9 @@ func (r *run) markdown() string {
 			where = "beside"
 		}
 		fmt.Fprintf(&b, " "+where+" PostgreSQL with %d nodes under pg_auto_failover", len(r.database.Nodes))
+	}
+	if r.azure != nil {
+		fmt.Fprintf(&b, " on an emulated account of Azure Cosmos DB, %s, in %d regions, %v away", r.cosmos, len(r.azure.Regions()), azureDelay)
 	}
 	fmt.Fprintf(&b, "; %d cores shared by servers, database and load; probes once a millisecond through every replica. "+
 		"Longest pauses; after a slash, through the replica that was struck. The slowest acknowledged write and the number of writes without "+

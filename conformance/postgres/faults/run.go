@@ -15,6 +15,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
+	"conformance/cosmos/service"
 	"conformance/postgres/clock"
 	"conformance/postgres/cluster"
 	"conformance/postgres/disk"
@@ -32,9 +33,11 @@ const (
 // run is one cluster and all that happens to it.
 type run struct {
 	settings
-	version  string
-	real     bool
+	version string
+	real    bool
+	// database and azure are what the journal is in, if it is ours to strike: one of them, or none.
 	database *cluster.Cluster
+	azure    *service.Service
 	set      *replicas.Set
 	leases   leases
 	episode  int
@@ -76,10 +79,15 @@ func newRun(ctx context.Context, s settings) (*run, error) {
 	if err := r.equip(&options); err != nil {
 		return nil, err
 	}
-	if s.database || !r.real && s.journal == "" {
-		if err := r.bringUp(ctx, &options); err != nil {
-			return nil, err
-		}
+	switch {
+	case s.cosmos != "":
+		err = r.bringUpAzure(ctx, &options)
+	case s.database || !r.real && s.journal == "":
+		err = r.bringUp(ctx, &options)
+	}
+	if err != nil {
+		r.close()
+		return nil, err
 	}
 	if r.set, err = replicas.Start(options); err != nil {
 		r.close()
@@ -149,6 +157,9 @@ func (r *run) close() {
 	}
 	if r.database != nil {
 		_ = r.database.Stop()
+	}
+	if r.azure != nil {
+		r.azure.Stop()
 	}
 }
 

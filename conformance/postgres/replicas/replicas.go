@@ -29,6 +29,8 @@ type Options struct {
 	Binary string
 	// Journal is Meridian's --journal; without it the members are asked to find their own consensus, as etcd's do.
 	Journal string
+	// Journals are those of the members in their order, if each has an address of its own.
+	Journals []string
 	// Token is the cluster's.
 	Token string
 	// Count is how many; three if zero.
@@ -112,6 +114,9 @@ func (s *Set) prepare() error {
 		r.Add("--name="+r.Name, "--initial-advertise-peer-urls="+r.peerURL(),
 			"--initial-cluster="+strings.Join(members, ","), "--initial-cluster-token="+s.options.Token,
 			"--initial-cluster-state=new")
+		if i < len(s.options.Journals) {
+			journals[i] = s.options.Journals[i]
+		}
 		if journals[i] != "" {
 			r.Add("--journal=" + journals[i])
 		}
@@ -278,7 +283,7 @@ func (r *Replica) Resume() error { return r.Signal(syscall.SIGCONT) }
 // Empty deletes what a killed member kept. Members of an etcd vote by what they keep, so an emptied one has to be
 // taken out and added again; a replica on a journal just reads it.
 func (r *Replica) Empty(ctx context.Context) error {
-	if r.set.options.Journal == "" {
+	if r.set.options.Journal == "" && len(r.set.options.Journals) == 0 {
 		if err := r.readmit(ctx); err != nil {
 			return err
 		}

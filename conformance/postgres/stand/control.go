@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"conformance/cosmos/service"
 	"conformance/postgres/cluster"
 	"conformance/postgres/replicas"
 )
@@ -17,9 +19,12 @@ import (
 // stand is what is up.
 type stand struct {
 	database *cluster.Cluster
-	killed   *cluster.Node
-	set      *replicas.Set
-	struck   *replicas.Replica
+	azure    *service.Service
+	// folder has the account's key.
+	folder string
+	killed *cluster.Node
+	set    *replicas.Set
+	struck *replicas.Replica
 }
 
 // command is one thing that can be asked, and its answer in a line.
@@ -35,6 +40,7 @@ func (s *stand) commands() map[string]command {
 		"primary/kill":    s.killPrimary,
 		"primary/restore": s.restorePrimary,
 		"primary":         s.primary,
+		"writes/move":     s.moveWrites,
 		"writer":          s.writer,
 		"writer/kill":     s.killWriter,
 		"writer/stop":     s.stopWriter,
@@ -81,6 +87,12 @@ func (s *stand) close() {
 	if s.database != nil {
 		// What is left of a directory in memory is all that can be wrong here.
 		_ = s.database.Stop()
+	}
+	if s.azure != nil {
+		s.azure.Stop()
+	}
+	if s.folder != "" {
+		_ = os.RemoveAll(s.folder)
 	}
 }
 

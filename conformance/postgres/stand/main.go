@@ -1,6 +1,6 @@
-// Command stand brings up PostgreSQL under pg_auto_failover and replicas of a server on it, says where they are, and
-// waits. Until it is told to end it does what is asked over HTTP: POST /primary/kill, /writer/kill and so on, so
-// that a script or another judge can strike what it stands on.
+// Command stand brings up PostgreSQL under pg_auto_failover, or an emulated account of Azure Cosmos DB, and replicas of a
+// server on it, says where they are, and waits. Until it is told to end it does what is asked over HTTP: POST
+// /primary/kill, /writer/kill, /writes/move and so on, so that a script or another judge can strike what it stands on.
 package main
 
 import (
@@ -18,6 +18,7 @@ import (
 
 type settings struct {
 	nodes    int
+	cosmos   string
 	dir      string
 	password string
 	tls      bool
@@ -30,6 +31,7 @@ type settings struct {
 func main() {
 	var s settings
 	flag.IntVar(&s.nodes, "nodes", 3, "nodes of PostgreSQL; one has no standby, 0 is no PostgreSQL")
+	flag.StringVar(&s.cosmos, "cosmos", "", "an account of Azure Cosmos DB with this consistency instead of PostgreSQL; wants -binary")
 	flag.StringVar(&s.dir, "dir", "", "a new folder for everything; one in memory if empty")
 	flag.StringVar(&s.password, "password", "", "what the journal's user needs; nobody needs one if empty")
 	flag.BoolVar(&s.tls, "tls", false, "PostgreSQL speaks TLS")
@@ -50,7 +52,11 @@ func main() {
 func run(ctx context.Context, s settings) error {
 	var st stand
 	defer st.close()
-	if s.nodes > 0 {
+	if s.cosmos != "" {
+		if err := st.bringUpAzure(ctx, s); err != nil {
+			return err
+		}
+	} else if s.nodes > 0 {
 		options := cluster.Options{Dir: s.dir, Nodes: s.nodes, Password: s.password, TLS: s.tls}
 		database, err := cluster.Start(ctx, options)
 		if err != nil {
@@ -63,6 +69,9 @@ func run(ctx context.Context, s settings) error {
 		options := replicas.Options{Binary: s.binary, Count: s.replicas, Args: strings.Fields(s.args)}
 		if st.database != nil {
 			options.Journal = st.database.URL()
+		}
+		if st.azure != nil {
+			options.Journal = st.azure.Journal("")
 		}
 		var err error
 		if st.set, err = replicas.Start(options); err != nil {

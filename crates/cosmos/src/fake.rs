@@ -13,11 +13,14 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
+use crate::account::{Account, Consistency};
 use crate::failure::{Failure, Kind};
+use crate::guarantee::Guarantee;
 use crate::item::{Item, Name};
 use crate::items::{Created, Items, Range};
 use crate::layout::kind;
 use crate::stats::{Purpose, Stats};
+use crate::throughput::Throughput;
 
 /// What becomes of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +81,7 @@ struct State {
 pub(crate) struct Container {
     state: Arc<Mutex<State>>,
     may_lose: Arc<AtomicBool>,
+    throughput: Arc<Mutex<Throughput>>,
 }
 
 /// One journal's way to it.
@@ -100,7 +104,9 @@ impl Container {
             holes: Vec::new(),
             delay: Duration::ZERO,
         };
-        Self { state: Arc::new(Mutex::new(state)), may_lose: Arc::default() }
+        // So much that no test is slow for it.
+        let throughput = Arc::new(Mutex::new(Throughput::Manual(4_000_000)));
+        Self { state: Arc::new(Mutex::new(state)), may_lose: Arc::default(), throughput }
     }
 
     pub(crate) fn way(&self, stats: &Arc<Stats>) -> Arc<Fake> {
@@ -135,6 +141,11 @@ impl Container {
         for (_, change) in std::mem::take(&mut state.late) {
             state.apply(change);
         }
+    }
+
+    /// What the container may spend.
+    pub(crate) fn spends(&self, throughput: Throughput) {
+        *self.throughput.lock() = throughput;
     }
 
     /// From now on a region's loss may take acknowledged writes along.
@@ -361,5 +372,15 @@ impl Items for Fake {
 
     fn may_lose(&self) -> bool {
         self.container.may_lose.load(Ordering::SeqCst)
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        let regions = vec!["Here".into(), "There".into()];
+        let consistency = Consistency::Strong;
+        Account { consistency, write_region: "Here".into(), regions }.guarantee()
+    }
+
+    fn throughput(&self) -> Throughput {
+        *self.container.throughput.lock()
     }
 }

@@ -3,8 +3,10 @@
 use futures::future::BoxFuture;
 
 use crate::failure::Failure;
+use crate::guarantee::Guarantee;
 use crate::item::{Item, Name};
 use crate::stats::Purpose;
+use crate::throughput::Throughput;
 
 /// How creating an item ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,12 @@ pub(crate) trait Items: Send + Sync + 'static {
 
     /// Whether a region's loss can take along what was acknowledged (bounded staleness).
     fn may_lose(&self) -> bool;
+
+    /// What the account's settings come to, as they were read last.
+    fn guarantee(&self) -> Guarantee;
+
+    /// What the container may spend, as it was read last.
+    fn throughput(&self) -> Throughput;
 }
 
 /// A part of a partition.

@@ -20,7 +20,6 @@ use crate::keeping::Keeper;
 use crate::layout::kind;
 use crate::log::{Log, stopped, unavailable};
 use crate::offer::Offer;
-use crate::pace::Pace;
 use crate::parts;
 use crate::reading::{Reader, Waiter, tell_tail};
 use crate::stats::Stats;
@@ -121,11 +120,6 @@ impl CosmosJournal {
     #[must_use]
     pub fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.log.stats)
-    }
-
-    /// How fast work in the background may spend.
-    pub(crate) fn pace(&self) -> Arc<Pace> {
-        Arc::clone(&self.log.pace)
     }
 
     pub(crate) fn log(&self) -> Arc<Log> {

@@ -63,6 +63,7 @@ impl Keeper {
     }
 
     async fn keep(&self) -> Answer<()> {
+        self.log.pace.follow(self.log.items.throughput());
         self.log.check()?;
         let (mut mark, mut tag) = self.log.mark(Purpose::Trim).await?;
         let due = {

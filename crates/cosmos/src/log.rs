@@ -69,6 +69,7 @@ impl Log {
             stats,
             options,
         };
+        log.pace.follow(log.items.throughput());
         let asked = Moment::now();
         let first = match log.find_mark(Purpose::Tail).await? {
             Some((mark, _)) => mark.first,

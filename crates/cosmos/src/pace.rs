@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::stats::{Purpose, Stats};
+use crate::throughput::Throughput;
 
 /// Request units a second, as long as nobody says what there is: a quarter of the least that a container
 /// with autoscale can be given.
@@ -42,8 +43,10 @@ impl Pace {
         Self { stats, spent: Mutex::new(spent) }
     }
 
-    /// Request units a second that may be spent.
-    pub(crate) fn set_rate(&self, rate: f64) {
+    /// A quarter of what the container may spend, where that is known.
+    #[expect(clippy::cast_precision_loss, reason = "a rate, and no counter")]
+    pub(crate) fn follow(&self, throughput: Throughput) {
+        let rate = throughput.most().map_or(UNKNOWN, |most| most as f64 / 4.0);
         self.spent.lock().rate = rate.max(LEAST);
     }
 
@@ -81,7 +84,7 @@ mod tests {
         stats.charged(Purpose::Objects, 500.0);
         pace.turn().await;
         assert!(began.elapsed().abs_diff(Duration::from_secs(2)) < Duration::from_millis(2));
-        pace.set_rate(1000.0);
+        pace.follow(Throughput::Autoscale(4000));
         stats.charged(Purpose::Trim, 1000.0);
         pace.turn().await;
         pace.turn().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::{Ending, Engine};
 use server::config::{self, Config, Invocation, Notice};
-use server::ctl::{check, restore};
+use server::ctl::{check, cosmos, restore, status};
 use server::observe::supervisor::Supervisor;
 use server::start::{Member, WriterThread, Writing, start};
 use server::{observe, serve};
@@ -28,16 +28,11 @@ fn main() -> ExitCode {
             drop(std::io::stdout().write_all(text.as_bytes()));
             ExitCode::SUCCESS
         }
-        Invocation::Probe(url) => match server::probe::probe(&url) {
-            Ok(page) => {
-                drop(writeln!(std::io::stdout(), "{}", page.trim_end()));
-                ExitCode::SUCCESS
-            }
-            Err(why) => {
-                say(&why);
-                ExitCode::FAILURE
-            }
-        },
+        Invocation::Probe(url) => told(server::probe::probe(&url), ""),
+        Invocation::Status(url) => told(status::status(&url), "Error: "),
+        Invocation::Cosmos(order) => {
+            told(cosmos::init(&order, &mut std::io::stdout()).map(|()| String::new()), "Error: ")
+        }
         Invocation::Restore(order) => match restore::restore(&order, &mut std::io::stderr()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
@@ -54,6 +49,21 @@ fn main() -> ExitCode {
             ExitCode::from(exit_code)
         }
         Invocation::Serve(config, notices) => run(&config, &notices),
+    }
+}
+
+/// Prints what was learnt, or why it was not.
+fn told(answer: Result<String, String>, before: &str) -> ExitCode {
+    match answer {
+        Ok(text) if text.is_empty() => ExitCode::SUCCESS,
+        Ok(text) => {
+            drop(writeln!(std::io::stdout(), "{}", text.trim_end()));
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            say(&format!("{before}{why}"));
+            ExitCode::FAILURE
+        }
     }
 }
 

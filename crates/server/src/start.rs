@@ -1,8 +1,10 @@
 //! From a [`Config`] to a running member: data directory, journal, engine, sockets.
 
+mod cosmos;
 mod directory;
 mod journal;
 mod listen;
+mod postgres;
 mod replicas;
 mod thread;
 
@@ -31,7 +33,7 @@ use crate::serve::{Listener, Parts};
 const DRAIN: Duration = Duration::from_millis(500);
 /// A larger request would not fit the journal's largest entry with what stands around it.
 const MOST_REQUEST_BYTES: u64 = 60 << 20;
-/// The same where the journal is PostgreSQL's, whose largest entry is smaller.
+/// The same where replicas share the journal, whose largest entry is smaller.
 const MOST_SHARED_BYTES: u64 = 56 << 20;
 
 /// Why a member could not be started, with what to do about it.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{body, fill, offer, open, open_with, options};
 use crate::fake::{Container, Fate, Odds};
 use crate::layout::{Layout, Mark};
-use crate::{Options, Purpose};
+use crate::{Options, Purpose, Throughput};
 
 fn mark(container: &Container) -> Mark {
     let layout = Layout::new(&options().log).expect("a log");
@@ -120,6 +120,7 @@ async fn forgotten_slots_wait_and_then_go_with_their_parts() {
 #[tokio::test(start_paused = true)]
 async fn a_removal_that_was_broken_off_is_taken_up_by_the_next_one() {
     let container = Container::new(1);
+    container.spends(Throughput::Unknown);
     let journal = open(&container).await;
     fill(&journal, 3000).await;
     journal.trim(Slot(2901)).await.expect("trim");

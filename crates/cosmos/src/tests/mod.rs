@@ -1,5 +1,6 @@
 //! The journal over a container in memory, see [`crate::fake`].
 
+pub(crate) mod account;
 mod appending;
 mod contract;
 mod keeping;

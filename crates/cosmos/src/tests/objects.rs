@@ -15,6 +15,7 @@ use super::{open, options};
 use crate::fake::{Container, Fate, Odds};
 use crate::item::Name;
 use crate::layout::Layout;
+use crate::throughput::Throughput;
 use crate::{CosmosJournal, Purpose};
 
 /// What is there of objects: notes of uploads, objects, pieces.
@@ -44,11 +45,7 @@ fn in_a_container_and_listed_there_and_kept_in_a_folder() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let container = Container::new(5);
-    let openers = [(); 2].map(|()| {
-        let journal = runtime.block_on(open(&container));
-        journal.pace().set_rate(1e6);
-        Arc::new(journal)
-    });
+    let openers = [(); 2].map(|()| Arc::new(runtime.block_on(open(&container))));
     let [one, other] = &openers;
     an_object_is_whole_or_not_there(&**one, &**other);
     one_of_two_that_put_the_same_name_wins(&**one, &**other);
@@ -187,8 +184,8 @@ async fn bytes_that_changed_or_went_are_not_an_object() {
 #[tokio::test(start_paused = true)]
 async fn objects_take_no_more_than_their_share() {
     let container = Container::new(1);
+    container.spends(Throughput::Manual(8));
     let journal = open(&container).await;
-    journal.pace().set_rate(2.0);
     let began = Instant::now();
     journal.put("one", pieces(&[7_200_000])).await.expect("put");
     let took = began.elapsed().as_secs_f64();

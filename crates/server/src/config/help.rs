@@ -37,6 +37,10 @@ pub(crate) fn help(program: &str) -> String {
          Make a data directory from an etcd's snapshot or data directory; see {program} restore --help.\n\n  \
          {program} check DIRECTORY\n    \
          Look at the data directory of a stopped server: every file, what is wrong, what to do.\n\n  \
+         {program} status [http://HOST:PORT]\n    \
+         Tell of a running server in a few lines; what its requests cost, where they do.\n\n  \
+         {program} cosmos init cosmos://ACCOUNT/DATABASE/CONTAINER\n    \
+         Make database and container for a journal in Azure Cosmos DB; see {program} cosmos --help.\n\n  \
          {program} -h | --help\n    Show this text.\n\n  \
          {program} --{} FILE\n    \
          Read all settings from a YAML or JSON file; other flags of etcd and its environment\n    \

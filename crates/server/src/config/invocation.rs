@@ -7,8 +7,8 @@ use super::flags::{Fault, Flags};
 use super::notice::Notice;
 use super::table::{self, CONFIG_FILE};
 use super::{Config, environment, file, help, resolve};
-use crate::ctl::check;
 use crate::ctl::restore::{self, Order, Refused};
+use crate::ctl::{check, cosmos, status};
 
 /// What to do.
 #[derive(Debug, PartialEq)]
@@ -21,6 +21,10 @@ pub enum Invocation {
     Restore(Box<Order>),
     /// Look at a data directory.
     Check(PathBuf),
+    /// Tell of the server at this address.
+    Status(String),
+    /// Make a container for a journal.
+    Cosmos(Box<cosmos::Order>),
     /// Print to standard output and exit with 0.
     Print(String),
     /// Print to standard error and exit.
@@ -58,6 +62,8 @@ pub fn from_process(
         }
         [command, rest @ ..] if command == "restore" => return restored(rest),
         [command, rest @ ..] if command == "check" => return checked(rest),
+        [command, rest @ ..] if command == "status" => return told(rest),
+        [command, rest @ ..] if command == "cosmos" => return provisioned(rest),
         _ => {}
     }
     let mut flags = Flags::default();
@@ -93,6 +99,22 @@ fn checked(arguments: &[String]) -> Invocation {
         Ok(Some(dir)) => Invocation::Check(dir),
         Ok(None) => Invocation::Print(check::HELP.to_owned()),
         Err(message) => Invocation::Refuse { exit_code: check::UNREADABLE, message },
+    }
+}
+
+fn told(arguments: &[String]) -> Invocation {
+    match status::address(arguments) {
+        Ok(Some(url)) => Invocation::Status(url),
+        Ok(None) => Invocation::Print(status::HELP.to_owned()),
+        Err(message) => Invocation::Refuse { exit_code: 2, message },
+    }
+}
+
+fn provisioned(arguments: &[String]) -> Invocation {
+    match cosmos::Order::parse(arguments) {
+        Ok(Some(order)) => Invocation::Cosmos(Box::new(order)),
+        Ok(None) => Invocation::Print(cosmos::HELP.to_owned()),
+        Err(message) => Invocation::Refuse { exit_code: 2, message },
     }
 }
 

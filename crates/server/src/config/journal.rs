@@ -1,7 +1,8 @@
-//! `--journal`: where the journal is kept. A password in it is refused, since the place is shown in logs, in
+//! `--journal`: where the journal is kept. A password or key in it is refused, since the place is shown in logs, in
 //! `/debug/vars` and to every user of the machine.
 
-use postgres_journal::Address;
+use cosmos_journal::Address as Container;
+use postgres_journal::Address as Database;
 
 /// Where the journal is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,11 +10,16 @@ pub enum JournalPlace {
     /// In the data directory, for this process alone.
     File,
     /// In a PostgreSQL database, which replicas share.
-    Postgres(Box<Address>),
+    Postgres(Box<Database>),
+    /// In a container of Azure Cosmos DB, which replicas share.
+    Cosmos(Box<Container>),
 }
 
 /// Comes later; named so that nobody looks for a typing mistake.
-const LATER: [&str; 5] = ["cosmos", "s3", "az", "gs", "cql"];
+const LATER: [&str; 4] = ["s3", "az", "gs", "cql"];
+
+const THERE_ARE: &str = "there are file, the embedded journal in --data-dir, \
+    postgres://USER@HOST/DATABASE, and cosmos://ACCOUNT/DATABASE/CONTAINER";
 
 impl JournalPlace {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -23,18 +29,18 @@ impl JournalPlace {
             "file" => Err("--journal=file stands in --data-dir: write 'file' alone, and set \
                            --data-dir to the directory you mean"
                 .to_owned()),
-            scheme @ ("postgres" | "postgresql") => match Address::parse(text) {
+            scheme @ ("postgres" | "postgresql") => match Database::parse(text) {
                 Ok(address) => Ok(Self::Postgres(Box::new(address))),
                 Err(why) => Err(format!("--journal={scheme}://...: {why}")),
             },
-            scheme if LATER.contains(&scheme) => Err(format!(
-                "--journal={scheme} comes with a later release: there are file, the embedded journal in \
-                 --data-dir, and postgres://USER@HOST/DATABASE"
-            )),
-            scheme => Err(format!(
-                "--journal={scheme} is no journal: there are file, the embedded journal in --data-dir, \
-                 and postgres://USER@HOST/DATABASE"
-            )),
+            "cosmos" => match Container::parse(text) {
+                Ok(address) => Ok(Self::Cosmos(Box::new(address))),
+                Err(why) => Err(format!("--journal=cosmos://...: {why}")),
+            },
+            scheme if LATER.contains(&scheme) => {
+                Err(format!("--journal={scheme} comes with a later release: {THERE_ARE}"))
+            }
+            scheme => Err(format!("--journal={scheme} is no journal: {THERE_ARE}")),
         }
     }
 
@@ -57,6 +63,10 @@ mod tests {
             assert!(address.to_string().starts_with("postgres://u@"), "{address}");
             assert!(place.is_shared());
         }
+        let place = JournalPlace::parse("cosmos://acme/EtcdDB/EtcdData?key_file=k").unwrap();
+        let JournalPlace::Cosmos(address) = &place else { panic!("{place:?}") };
+        assert_eq!(address.to_string(), "cosmos://acme/EtcdDB/EtcdData");
+        assert!(place.is_shared());
         assert!(!JournalPlace::parse("file").unwrap().is_shared());
     }
 
@@ -69,7 +79,13 @@ mod tests {
             ("postgres://u@h/d?sslpassword=s3cret", "sslpassword: "),
             ("postgresql://", "the address names no host"),
             ("postgres", "an address begins with postgres://"),
-            ("cosmos://s3cret", "--journal=cosmos comes with a later release"),
+            (
+                "cosmos://acme",
+                "--journal=cosmos://...: an address is cosmos://ACCOUNT/DATABASE/CONTAINER",
+            ),
+            ("cosmos://acme:s3cret@x/d/c", "a key must not stand in the address"),
+            ("cosmos://acme/d/c?AccountKey=s3cret", "key_file=FILE"),
+            ("s3://s3cret", "--journal=s3 comes with a later release"),
             ("mysql://s3cret@h/d", "--journal=mysql is no journal: there are file, "),
             ("", "--journal= is no journal"),
             ("file:///s3cret", "--journal=file stands in --data-dir"),

@@ -116,7 +116,7 @@ fn of_initial_cluster(
         return Err(format!(
             "--initial-cluster names {} members ({}), but the embedded journal is kept by one \
              machine alone; set --initial-cluster={name}={} to run one member, or share a journal with \
-             --journal=postgres://USER@HOST/DATABASE",
+             --journal=postgres://USER@HOST/DATABASE or cosmos://ACCOUNT/DATABASE/CONTAINER",
             members.len(),
             members.keys().cloned().collect::<Vec<_>>().join(", "),
             join(&advertised),

@@ -84,7 +84,8 @@ const MERIDIAN: &[Flag] = &[
         "journal",
         Text,
         "file",
-        "Where the journal is kept: 'file' in --data-dir, postgres://USER@HOST/DATABASE in PostgreSQL.",
+        "Where the journal is kept: 'file' in --data-dir, postgres://USER@HOST/DATABASE in PostgreSQL, \
+         cosmos://ACCOUNT/DATABASE/CONTAINER in Azure Cosmos DB.",
     ),
     used(
         "hold-level",

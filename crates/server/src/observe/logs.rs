@@ -23,7 +23,11 @@ use crate::config::{LogFormat, LogLevel, LogOutput, LogSettings, Rotation};
 const SEVERITY: &str = "severity";
 
 /// Crates whose lines are written at every level; of others only warnings and errors are.
-const OURS: [&str; 5] = ["server", "engine", "journal", "state", "meridian"];
+const OURS: [&str; 7] =
+    ["server", "engine", "journal", "postgres_journal", "cosmos_journal", "state", "meridian"];
+/// What begins the names of crates that warn of what they then put right, and of what we tell of in our own
+/// words: all of it is for who looks closely.
+const TALKATIVE: [&str; 2] = ["azure_", "typespec_"];
 
 /// Writes events as lines.
 pub struct LogLines {
@@ -54,6 +58,10 @@ impl LogLines {
     fn is_wanted(&self, metadata: &Metadata<'_>) -> bool {
         let Some(level) = level_of(*metadata.level()) else { return false };
         let origin = metadata.target().split("::").next().unwrap_or("");
+        let quiet = TALKATIVE.iter().any(|name| origin.starts_with(name));
+        if quiet && self.level > LogLevel::Debug {
+            return false;
+        }
         // An error may turn out to be fatal, so it is always looked at.
         let grave = level >= self.level || level == LogLevel::Error;
         metadata.is_event() && grave && (level >= LogLevel::Warn || OURS.contains(&origin))

@@ -57,7 +57,7 @@ pub(crate) const TRANSFER_TOO_LONG: Status =
 pub(crate) const ONE_MEMBER: Status = Status::fixed(
     Code::FailedPrecondition,
     "meridian: a journal in a file has one member; replicas share a journal such as \
-     --journal postgres://...",
+     --journal postgres://... or cosmos://...",
 );
 /// Nobody who could lead.
 pub(crate) const BAD_TRANSFEREE: Status =

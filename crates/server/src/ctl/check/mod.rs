@@ -32,7 +32,7 @@ and its digest, every file of the journal frame by frame, every entry, and the s
 Says what is there, and for each damage the file, the place, what it means and what to do.
 
 The directory must not be in use; a server that is started meanwhile is turned away. The memory that
-is needed is that of the server. A replica's directory has no journal: PostgreSQL has it.
+is needed is that of the server. A replica's directory has no journal: the database has it.
 
 Exit code:
   0  no damage (the tail that a crash tore, or files that are not Meridian's, are none)
@@ -89,7 +89,7 @@ fn look(dir: &Path, progress: engine::check::Progress<'_>) -> Result<Report, Unu
     let text = identity.as_ref().map(|bytes| String::from_utf8_lossy(bytes));
     if text.as_ref().is_ok_and(|text| start::is_shared(text)) {
         return Err(Unusable(format!(
-            "{} is that of a replica, whose journal is in PostgreSQL: there is none to check here. Its \
+            "{} is that of a replica, whose journal is in a database: there is none to check here. Its \
              checkpoints are copies of what the database has; a start reads them again, and if one is \
              damaged the directory may be removed",
             dir.display()
