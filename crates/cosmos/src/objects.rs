@@ -26,6 +26,9 @@ use crate::stats::Purpose;
 /// Pieces that are read ahead.
 const AHEAD: usize = 3;
 
+/// No object has more pieces: its logical partition would hold more than 20 GB.
+const MAX_PIECES: u64 = 1 << 20;
+
 /// Pieces of a broken upload that are listed at once.
 const LISTED: usize = 16;
 
@@ -227,7 +230,8 @@ impl Store {
     /// Removes an upload's pieces, then what is said of it.
     async fn clear(&self, token: Nonce) -> Answer<()> {
         let partition = self.0.layout.pieces(token);
-        let range = Range { partition, from: 0, to: u64::MAX, most: LISTED, bytes: LISTED * PIECE };
+        let range =
+            Range { partition, from: 0, to: MAX_PIECES, most: LISTED, bytes: LISTED * PIECE };
         loop {
             self.0.pace.turn().await;
             let pieces =

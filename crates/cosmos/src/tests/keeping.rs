@@ -142,11 +142,11 @@ async fn of_many_replicas_one_removes() {
     let mut spent = 0.0;
     for seed in 0..5 {
         let container = Container::new(seed);
+        // A chunk takes five seconds.
+        container.spends(Throughput::Manual(200));
         let rare = || Options { keep_every: Duration::from_secs(10), ..options() };
         let journals = join_all((0..3).map(|_| open_with(&container, rare()))).await;
         let journals: Vec<_> = journals.into_iter().map(|opened| opened.expect("open")).collect();
-        // A chunk takes five seconds.
-        journals.iter().for_each(|journal| journal.pace().set_rate(50.0));
         fill(&journals[0], 1000).await;
         journals[1].trim(Slot(1001)).await.expect("trim");
         sleep(options().removed_after + Duration::from_secs(100)).await;
