@@ -187,13 +187,16 @@ impl Store {
             Item { name: name.clone(), slot: 0, nonce: token, kind: kind::OBJECT, body, tag: None };
         let doubted = AtomicBool::new(false);
         let once = || {
-            let created = self.0.once(self.0.items.create(Purpose::Objects, item.clone()));
-            let doubt = |failure: &Failure| {
-                if failure.kind == Kind::Ambiguous {
-                    doubted.store(true, Ordering::Relaxed);
+            // Until there is an answer it may have happened, also when nobody waits for it any more.
+            let doubted = &doubted;
+            let before = doubted.swap(true, Ordering::Relaxed);
+            let created = self.0.items.create(Purpose::Objects, item.clone());
+            let settled = move |answer: &Answer<Created>| {
+                if !matches!(answer, Err(failure) if failure.kind == Kind::Ambiguous) {
+                    doubted.store(before, Ordering::Relaxed);
                 }
             };
-            created.inspect_err(doubt).boxed()
+            created.inspect(settled).boxed()
         };
         let created = self.0.insist(once).await;
         // What may still come must find its pieces.

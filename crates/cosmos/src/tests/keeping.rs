@@ -1,5 +1,6 @@
 //! What is forgotten, and when it goes: late enough that no request that was held up is believed.
 
+use std::iter::repeat_n;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -85,7 +86,11 @@ async fn an_answer_that_took_longer_than_the_mark_is_known_for_is_looked_at_agai
     let patient = Options { deadline: Duration::from_secs(1000), ..forgetful() };
     let slow = open_with(&container, patient).await.expect("open");
     let other = open(&container).await;
-    container.script([Fate::Slow(options().removed_after * 3)]);
+    // Whoever waits for it so long has waited in vain before.
+    container.script(repeat_n(Fate::Silence, 8).chain([Fate::Slow(options().removed_after * 3)]));
+    for _ in 0..8 {
+        assert!(matches!(offer(&slow, 1, 7).await, Append::Unknown(_)));
+    }
     let others = async {
         sleep(Duration::from_millis(100)).await;
         fill(&other, 4).await;
