@@ -258,3 +258,21 @@ async fn what_was_lost_while_the_tail_was_asked_for_is_missed_then_or_the_next_t
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn replicas_that_begin_a_log_together_do_not_take_it_for_damaged() {
+    for seed in 0..100 {
+        let container = Container::new(seed);
+        container.delay(Duration::from_millis(10));
+        let begin = async {
+            let journal = open(&container).await;
+            fill(&journal, 2).await;
+        };
+        let late = async {
+            sleep(Duration::from_millis(seed % 30)).await;
+            open(&container).await
+        };
+        let ((), late) = futures::join!(begin, late);
+        assert_eq!(late.tail().await, Ok(Slot(3)));
+    }
+}
