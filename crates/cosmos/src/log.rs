@@ -269,7 +269,7 @@ impl Log {
         let why = format!(
             "slot {slot} of log {log:?} was acknowledged and is gone: a region was lost and took the \
              latest writes along, as bounded staleness allows. This replica knows more than the service \
-             and serves no more; restart it, and it goes on from what the service has"
+             and serves no more: docs/cosmos.md, \"When a region is lost\", says how to go on"
         );
         let mut known = self.known.lock();
         if known.lost.is_none() {

@@ -16,7 +16,7 @@ Every flag of etcd 3.7.1, and Meridian's own. This page is made from the table t
 `conformance/tools/flags` holds names, defaults and keys to etcd's own code and to what its binary prints.
 
 * **honoured**: it does what etcd says of it, in etcd's way of reading it.
-* **shared**: honoured where replicas share a journal (`--journal postgres://…`); accepted with the embedded one.
+* **shared**: honoured where replicas share a journal (`--journal postgres://…`, `cosmos://…`); accepted with the embedded one.
 * **accepted**: it is read and checked as etcd does, and changes nothing; why is said here, and once in the log when it is set.
 * **refused**: the server does not start with it (exit code 1), and says why.
 * **later**: accepted and not in effect yet; said in the log when it is set.
