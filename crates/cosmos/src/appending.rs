@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::failure::{Failure, Kind};
-use crate::log::{Answer, Log, THROTTLED, unavailable};
+use crate::log::{Answer, Log, SOON, THROTTLED, unavailable};
 use crate::offer::{Offer, Outcome, fly, settle};
 
 /// Offers that may wait, the one on its way included.
@@ -49,6 +49,8 @@ pub(crate) struct Appender {
     /// When to see how far others have come.
     peek: Option<Instant>,
     pause: Duration,
+    /// How long a create is waited for: not long, and each time that none answered twice as long.
+    patience: Duration,
     doubtful: BTreeSet<(u64, u128)>,
     forgotten: bool,
     /// The slot that was refused last, until it is offered again.
@@ -69,6 +71,7 @@ enum Event {
 impl Appender {
     pub(crate) fn new(log: Arc<Log>) -> Self {
         Self {
+            patience: SOON.min(log.options.deadline),
             log,
             parked: BTreeMap::new(),
             waiting: 0,
@@ -182,7 +185,7 @@ impl Appender {
             if slot < tail {
                 self.settling.push(Box::pin(settle(log, offer)));
             } else {
-                self.flying = Some(Box::pin(fly(log, offer)));
+                self.flying = Some(Box::pin(fly(log, offer, self.patience)));
             }
         }
         let waits = !self.parked.is_empty() && self.flying.is_none() && self.hold.is_none();
@@ -204,8 +207,10 @@ impl Appender {
         if matches!(outcome, Outcome::Nothing(_) | Outcome::Unknown(_)) {
             self.hold = Some(Instant::now() + self.pause);
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            self.patience = (self.patience * 2).min(self.log.options.deadline);
         } else {
             self.pause = FIRST_PAUSE;
+            self.patience = SOON.min(self.log.options.deadline);
             self.said.clear();
         }
         self.settled(offer, outcome);

@@ -27,6 +27,9 @@ use crate::stats::Stats;
 /// Longest body. The service would take more, in parts; a body is sent, kept and read as a whole.
 pub const MAX_BODY: usize = 60 << 20;
 
+/// The service's numbers are exact up to here.
+const MAX_SLOT: u64 = 1 << 53;
+
 /// Questions that may wait.
 const MAX_QUESTIONS: usize = 1024;
 
@@ -183,7 +186,7 @@ impl Journal for CosmosJournal {
     fn append(&self, slot: Slot, nonce: Nonce, body: Body) -> BoxFuture<'_, Append> {
         let refused = if slot.0 == 0 {
             Some("there is no slot 0".into())
-        } else if slot.0 == u64::MAX {
+        } else if slot.0 >= MAX_SLOT {
             Some("slots do not go that far".into())
         } else if body.len() > MAX_BODY {
             Some(format!("a body of {} bytes; {MAX_BODY} is the most", body.len()))

@@ -15,16 +15,19 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::failure::{Failure, Kind};
 use crate::item::{Item, Name};
-use crate::items::{Created, Items};
+use crate::items::{Created, Items, Range};
 use crate::journal::Options;
 use crate::known::{Known, Moment};
-use crate::layout::{Layout, Mark, kind};
+use crate::layout::{Layout, Mark, kind, segment_end};
 use crate::pace::Pace;
 use crate::stats::{Purpose, Stats};
 
 /// The first pause before something is tried again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the first attempt is waited for.
+pub(crate) const SOON: Duration = Duration::from_millis(1500);
 
 /// The pause where the service takes no more and does not say for how long.
 pub(crate) const THROTTLED: Duration = Duration::from_millis(100);
@@ -80,19 +83,21 @@ impl Log {
         Ok(log)
     }
 
-    /// Makes the mark of a log that has none, unless it has slots: then it had one.
+    /// Makes the mark of a log that has none. One that has slots or objects had a mark.
     async fn begin(&self) -> Answer<u64> {
-        for slot in [1, 2] {
-            let name = self.layout.slot(slot);
-            let held = self.insist(|| self.items.get(Purpose::Tail, name.clone())).await?;
-            if held.is_some() {
+        let partitions = [self.layout.segment(1), self.layout.objects()];
+        for partition in partitions {
+            let range = Range { partition, from: 0, to: segment_end(0), most: 1, bytes: 1 };
+            let held = self.insist(|| self.items.range(Purpose::Tail, range.clone())).await?;
+            // Another replica may have begun the log, and gone on, in between.
+            if !held.is_empty() && self.find_mark(Purpose::Tail).await?.is_none() {
                 let log = &self.options.log;
-                let why = format!("log {log:?} has slots and no mark; restore the container");
+                let why = format!("log {log:?} has items and no mark; restore the container");
                 return Err(Failure::new(Kind::Damaged, why));
             }
         }
         let mark = self.mark_item(&Mark::new(&self.options.cluster), None);
-        self.insist(|| self.items.create(Purpose::Tail, mark.clone())).await?;
+        self.create(Purpose::Tail, mark).await?;
         Ok(self.mark(Purpose::Tail).await?.0.first)
     }
 
@@ -264,7 +269,7 @@ impl Log {
         let why = format!(
             "slot {slot} of log {log:?} was acknowledged and is gone: a region was lost and took the \
              latest writes along, as bounded staleness allows. This replica knows more than the service \
-             and serves no more; restart it, and it goes on from what the service has"
+             and serves no more: docs/cosmos.md, \"When a region is lost\", says how to go on"
         );
         let mut known = self.known.lock();
         if known.lost.is_none() {
@@ -279,23 +284,29 @@ impl Log {
         lost.map_or(Ok(()), |why| Err(Failure::new(Kind::Damaged, why)))
     }
 
-    /// One attempt, not longer than the deadline.
-    pub(crate) async fn once<T>(&self, asked: BoxFuture<'_, Answer<T>>) -> Answer<T> {
-        let deadline = self.options.deadline;
-        timeout(deadline, asked).await.unwrap_or_else(|_| {
-            Err(Failure::new(Kind::Ambiguous, format!("no answer within {deadline:?}")))
+    /// One attempt.
+    pub(crate) async fn once<T>(
+        &self,
+        patience: Duration,
+        asked: BoxFuture<'_, Answer<T>>,
+    ) -> Answer<T> {
+        timeout(patience, asked).await.unwrap_or_else(|_| {
+            Err(Failure::new(Kind::Ambiguous, format!("no answer within {patience:?}")))
         })
     }
 
-    /// Asks what may be asked again, until there is an answer or the deadline is over.
+    /// Asks what may be asked again, until there is an answer or the deadline is over. What hangs is given up
+    /// soon at first, since another connection is likely to do better, and later each time.
     pub(crate) async fn insist<'a, T>(
         &'a self,
         ask: impl Fn() -> BoxFuture<'a, Answer<T>>,
     ) -> Answer<T> {
         let began = Instant::now();
-        let mut pause = FIRST_PAUSE;
+        let deadline = self.options.deadline;
+        let (mut pause, mut patience) = (FIRST_PAUSE, SOON);
         loop {
-            let failure = match self.once(ask()).await {
+            let left = deadline.saturating_sub(began.elapsed());
+            let failure = match self.once(patience.min(left), ask()).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -304,11 +315,12 @@ impl Log {
                 Kind::Ambiguous => pause,
                 _ => return Err(failure),
             };
-            if began.elapsed() + wait >= self.options.deadline {
+            if began.elapsed() + wait >= deadline {
                 return Err(failure);
             }
             sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+            patience *= 2;
         }
     }
 

@@ -26,6 +26,9 @@ use crate::stats::Purpose;
 /// Pieces that are read ahead.
 const AHEAD: usize = 3;
 
+/// No object has more pieces: its logical partition would hold more than 20 GB.
+const MAX_PIECES: u64 = 1 << 20;
+
 /// Pieces of a broken upload that are listed at once.
 const LISTED: usize = 16;
 
@@ -184,13 +187,16 @@ impl Store {
             Item { name: name.clone(), slot: 0, nonce: token, kind: kind::OBJECT, body, tag: None };
         let doubted = AtomicBool::new(false);
         let once = || {
-            let created = self.0.once(self.0.items.create(Purpose::Objects, item.clone()));
-            let doubt = |failure: &Failure| {
-                if failure.kind == Kind::Ambiguous {
-                    doubted.store(true, Ordering::Relaxed);
+            // Until there is an answer it may have happened, also when nobody waits for it any more.
+            let doubted = &doubted;
+            let before = doubted.swap(true, Ordering::Relaxed);
+            let created = self.0.items.create(Purpose::Objects, item.clone());
+            let settled = move |answer: &Answer<Created>| {
+                if !matches!(answer, Err(failure) if failure.kind == Kind::Ambiguous) {
+                    doubted.store(before, Ordering::Relaxed);
                 }
             };
-            created.inspect_err(doubt).boxed()
+            created.inspect(settled).boxed()
         };
         let created = self.0.insist(once).await;
         // What may still come must find its pieces.
@@ -227,7 +233,8 @@ impl Store {
     /// Removes an upload's pieces, then what is said of it.
     async fn clear(&self, token: Nonce) -> Answer<()> {
         let partition = self.0.layout.pieces(token);
-        let range = Range { partition, from: 0, to: u64::MAX, most: LISTED, bytes: LISTED * PIECE };
+        let range =
+            Range { partition, from: 0, to: MAX_PIECES, most: LISTED, bytes: LISTED * PIECE };
         loop {
             self.0.pace.turn().await;
             let pieces =

@@ -1,6 +1,7 @@
 //! One offer: how it gets into its slot, and what became of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join;
@@ -50,12 +51,12 @@ pub(crate) enum Outcome {
 }
 
 /// Creates the slot of an offer, whose predecessor is known to be occupied.
-pub(crate) async fn fly(log: Arc<Log>, offer: Offer) -> (Offer, Outcome) {
-    let outcome = create(&log, &offer).await.unwrap_or_else(Outcome::Unknown);
+pub(crate) async fn fly(log: Arc<Log>, offer: Offer, patience: Duration) -> (Offer, Outcome) {
+    let outcome = create(&log, &offer, patience).await.unwrap_or_else(Outcome::Unknown);
     (offer, outcome)
 }
 
-async fn create(log: &Log, offer: &Offer) -> Answer<Outcome> {
+async fn create(log: &Log, offer: &Offer, patience: Duration) -> Answer<Outcome> {
     // Nothing is sent that nobody would believe.
     let first = log.refresh(Purpose::Append).await?;
     if offer.slot < first {
@@ -65,7 +66,7 @@ async fn create(log: &Log, offer: &Offer) -> Answer<Outcome> {
     let (slot, nonce, kind, body) = (offer.slot, offer.nonce, offer.kind, offer.body.clone());
     let item = Item { name, slot, nonce, kind, body, tag: None };
     let (sent, last) = (Instant::now(), log.last());
-    let created = log.once(log.items.create(Purpose::Append, item.clone()));
+    let created = log.once(patience, log.items.create(Purpose::Append, item.clone()));
     let (created, there) = join(created, log.verify(Purpose::Append, &last)).await;
     there?;
     let created = match created {

@@ -26,6 +26,9 @@ const MAX_SLOTS: usize = 4096;
 /// So many reads in a row that found the next slot occupied, and whoever asks is behind.
 const BEHIND: u32 = 2;
 
+/// So many slots before the tail, and whoever asks looks at the mark each time.
+const FAR: u64 = 64;
+
 /// Who waits to learn the tail.
 pub(crate) type Waiter = oneshot::Sender<Result<Slot, JournalError>>;
 
@@ -94,11 +97,15 @@ impl Reader {
     /// The items from `from` on, contiguous; the first slot, if that is beyond.
     async fn portion(&self, from: u64, limit: usize) -> Answer<Result<Vec<Item>, u64>> {
         self.log.check()?;
-        let behind = self.log.tail() > from + 1 || self.found.load(Ordering::Relaxed) >= BEHIND;
-        if behind {
-            // Whoever is behind may be behind the mark as well, though nothing was removed yet.
-            let (items, mark) = join(self.range(from, limit), self.log.mark(Purpose::Read)).await;
-            let (items, first) = (items?, mark?.0.first);
+        let tail = self.log.tail();
+        if tail > from + 1 || self.found.load(Ordering::Relaxed) >= BEHIND {
+            // Whoever is far behind may be behind the mark as well, though nothing was removed yet.
+            let far = tail > from.saturating_add(FAR);
+            let mark =
+                async { if far { self.log.mark(Purpose::Read).await.map(drop) } else { Ok(()) } };
+            let (items, mark) = join(self.range(from, limit), mark).await;
+            mark?;
+            let (items, first) = (items?, self.log.refresh(Purpose::Read).await?);
             if from < first {
                 return Ok(Err(first));
             }

@@ -56,7 +56,6 @@ pub(crate) struct Wire {
     address: Address,
     deadline: Duration,
     stats: Arc<Stats>,
-    runtime: CosmosRuntime,
     accounts: Accounts,
     state: RwLock<State>,
     /// Something failed that another look at account and key may explain.
@@ -66,6 +65,8 @@ pub(crate) struct Wire {
 struct State {
     credentials: Credentials,
     account: Account,
+    /// It keeps what it knows of a container, and with that the key it was asked with.
+    runtime: CosmosRuntime,
     line: Shared,
     throughput: Throughput,
     /// Why nothing is answered any more, until the account is put right.
@@ -87,9 +88,9 @@ impl Wire {
         control::check(&line.container, &address).await?;
         let throughput = control::throughput(&line, &credentials).await;
         let line = Arc::new(line);
-        let state = State { credentials, account, line, throughput, closed: None };
+        let state = State { credentials, account, runtime, line, throughput, closed: None };
         let (state, doubt) = (RwLock::new(state), Arc::new(Notify::new()));
-        Ok(Self { address, deadline, stats, runtime, accounts, state, doubt })
+        Ok(Self { address, deadline, stats, accounts, state, doubt })
     }
 
     /// Looks at account and key for as long as anybody uses this.
@@ -135,6 +136,11 @@ impl Wire {
                 return Err(why);
             }
         };
+        let runtime = if same {
+            self.state.read().runtime.clone()
+        } else {
+            line::runtime(&self.address).await?
+        };
         let line = if same && account == before && self.state.read().closed.is_none() {
             Arc::clone(&self.state.read().line)
         } else {
@@ -145,11 +151,12 @@ impl Wire {
                 tracing::warn!(before = %before.guarantee(), now = %account.guarantee(),
                     "the account has changed");
             }
-            let (address, runtime) = (&self.address, &self.runtime);
-            Arc::new(Line::open(address, runtime, &credentials, &account, self.deadline).await?)
+            let address = &self.address;
+            Arc::new(Line::open(address, &runtime, &credentials, &account, self.deadline).await?)
         };
         let throughput = control::throughput(&line, &credentials).await;
-        *self.state.write() = State { credentials, account, line, throughput, closed: None };
+        *self.state.write() =
+            State { credentials, account, runtime, line, throughput, closed: None };
         Ok(())
     }
 

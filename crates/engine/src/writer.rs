@@ -303,6 +303,9 @@ impl Writer {
     /// Our batch is durable: apply, publish, reply.
     fn won(&mut self, mut offer: Offer) {
         let append = self.learnt.saturating_sub(offer.since);
+        if let Some(replica) = &mut self.replica {
+            replica.append = append;
+        }
         let mut teller = Some(self.teller(offer.slot, &offer.body));
         // If nobody waits at other replicas, they are told after those who wait here.
         if let Some(teller) = teller.take_if(|_| !offer.entry.origins.is_empty()) {

@@ -1,5 +1,6 @@
 //! What is forgotten, and when it goes: late enough that no request that was held up is believed.
 
+use std::iter::repeat_n;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -85,7 +86,11 @@ async fn an_answer_that_took_longer_than_the_mark_is_known_for_is_looked_at_agai
     let patient = Options { deadline: Duration::from_secs(1000), ..forgetful() };
     let slow = open_with(&container, patient).await.expect("open");
     let other = open(&container).await;
-    container.script([Fate::Slow(options().removed_after * 3)]);
+    // Whoever waits for it so long has waited in vain before.
+    container.script(repeat_n(Fate::Silence, 8).chain([Fate::Slow(options().removed_after * 3)]));
+    for _ in 0..8 {
+        assert!(matches!(offer(&slow, 1, 7).await, Append::Unknown(_)));
+    }
     let others = async {
         sleep(Duration::from_millis(100)).await;
         fill(&other, 4).await;
@@ -142,12 +147,11 @@ async fn of_many_replicas_one_removes() {
     let mut spent = 0.0;
     for seed in 0..5 {
         let container = Container::new(seed);
+        // A chunk takes five seconds.
         container.spends(Throughput::Manual(200));
         let rare = || Options { keep_every: Duration::from_secs(10), ..options() };
         let journals = join_all((0..3).map(|_| open_with(&container, rare()))).await;
         let journals: Vec<_> = journals.into_iter().map(|opened| opened.expect("open")).collect();
-        // A chunk takes five seconds.
-
         fill(&journals[0], 1000).await;
         journals[1].trim(Slot(1001)).await.expect("trim");
         sleep(options().removed_after + Duration::from_secs(100)).await;

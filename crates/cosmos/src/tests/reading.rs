@@ -258,3 +258,21 @@ async fn what_was_lost_while_the_tail_was_asked_for_is_missed_then_or_the_next_t
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn replicas_that_begin_a_log_together_do_not_take_it_for_damaged() {
+    let begun = Container::new(1);
+    fill(&open(&begun).await, 2).await;
+    for pause in 0..60 {
+        let container = Container::new(pause);
+        container.delay(Duration::from_millis(10));
+        let other = async {
+            sleep(Duration::from_millis(pause)).await;
+            for name in begun.names() {
+                container.put(begun.item(&name).expect("an item"));
+            }
+        };
+        let (journal, ()) = futures::join!(open(&container), other);
+        assert_eq!(journal.tail().await, Ok(Slot(3)), "{pause}");
+    }
+}

@@ -83,8 +83,10 @@ impl Writer {
         self.consider_yielding(now);
         self.consider_digest(now);
         self.consider_level();
-        if matches!(role, Role::Follower | Role::Guest) {
+        if role != Role::Writer {
             self.dial(now);
+        }
+        if matches!(role, Role::Follower | Role::Guest) {
             self.consider_taking_over(now);
         }
     }

@@ -15,12 +15,19 @@ const YIELD_EVERY: u32 = 10;
 const YIELD_FOR: Duration = Duration::from_secs(10);
 const SIGN_EVERY: Duration = Duration::from_secs(3);
 
+/// It leaves the journal alone for as long as so many appends of its own take: an outsider reads what is there
+/// and then appends, and a journal may be far away.
+const APPENDS: u32 = 5;
+
 impl Writer {
     /// Whether to leave the journal to a member that cannot reach us, for one pulse. It has to win a slot
     /// against us, and that takes it longer than us.
     pub(super) fn consider_yielding(&mut self, now: Duration) {
         let role = self.role;
         let Some(replica) = &mut self.replica else { return };
+        if replica.yielding && role == Role::Writer && now < replica.yields_until {
+            return;
+        }
         replica.pulses = replica.pulses.wrapping_add(1);
         let recent = |moment: Duration| now.saturating_sub(moment) < YIELD_FOR;
         let wanted = role == Role::Writer
@@ -34,6 +41,9 @@ impl Writer {
                 .map(|(id, _)| id)
                 .any(|id| *id != replica.me && gone(id) && !replica.left.contains(id))
         };
+        if replica.yielding {
+            replica.yields_until = now.saturating_add(replica.append * APPENDS);
+        }
     }
 
     /// A follower ends in good order: nothing of it is to come.
@@ -67,12 +77,21 @@ impl Writer {
     pub(crate) fn met_another(&mut self) {
         let now = self.shared.clock.monotonic();
         let role = self.role;
+        let has_writer = self.state.cluster().writer().is_some();
         let Some(replica) = &mut self.replica else { return };
         match role {
             Role::Writer => {
                 // Whoever it is, it has come back.
                 replica.left.clear();
                 replica.outsider = Some(now);
+            }
+            // Whom we hear orders after all, and is better followed than contended with: its appends are under
+            // way before we have read what we lost to.
+            Role::Claiming if has_writer && replica.hears(now) => {
+                tracing::info!("the writer is at work: following it again");
+                replica.overtaken = false;
+                self.role = Role::Follower;
+                self.observe();
             }
             Role::Guest | Role::Claiming => replica.overtaken = true,
             Role::Follower => {}

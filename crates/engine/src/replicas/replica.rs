@@ -169,6 +169,10 @@ pub(crate) struct Replica {
     pub(crate) outsider: Option<Duration>,
     /// As the writer: we offer nothing, so that an outsider may.
     pub(crate) yielding: bool,
+    /// How long at least.
+    pub(crate) yields_until: Duration,
+    /// As the writer: how long our last append took.
+    pub(crate) append: Duration,
     pub(crate) pulses: u32,
     pub(crate) digests: Digests,
     pub(crate) levels: Levels,
@@ -217,6 +221,8 @@ impl Replica {
             overtaken: false,
             outsider: None,
             yielding: false,
+            yields_until: Duration::ZERO,
+            append: Duration::ZERO,
             pulses: 0,
             digests: Digests::default(),
             levels: Levels::default(),
@@ -231,6 +237,12 @@ impl Replica {
             questions: 0,
             handing: None,
         }
+    }
+
+    /// Whether there is a line to the writer, and it says something.
+    pub(crate) fn hears(&self, now: Duration) -> bool {
+        let line = matches!(self.way, Way::Line { .. });
+        line && now.saturating_sub(self.heard) < self.settings.patience
     }
 
     /// Drops the line; what was asked over it waits for another.

@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::duties::FETCH_WATCHFUL;
 use super::follow::KEPT;
-use super::replica::Handing;
+use super::replica::{Handing, Way};
 use super::{Replica, Role};
 use crate::fault::Fault;
 use crate::vitals::Ending;
@@ -49,6 +49,10 @@ impl Writer {
         if !silent && !refused && !stuck {
             return;
         }
+        if silent {
+            self.leave_silent_line(now);
+        }
+        let Some(replica) = &self.replica else { return };
         let alive = |moment: Duration| now.saturating_sub(moment) < 2 * patience;
         let at_work = replica.at_work.is_some_and(alive);
         let recent = |moment: Duration| now.saturating_sub(moment) < PEACE * patience;
@@ -68,6 +72,14 @@ impl Writer {
             tracing::warn!(%epoch, silent, "the writer is not heard of, taking over");
         }
         self.role = Role::Claiming;
+    }
+
+    /// Ends a line that says nothing: if the writer is there it learns that we do not hear it.
+    fn leave_silent_line(&mut self, now: Duration) {
+        let Some(replica) = &mut self.replica else { return };
+        if matches!(replica.way, Way::Line { .. }) {
+            replica.hang_up(now);
+        }
     }
 
     /// Whether the writer is heard of and yet of no use: what we handed over waits, no entry comes, and the
