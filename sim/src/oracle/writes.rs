@@ -91,7 +91,9 @@ fn revoked(
             continue;
         };
         let lease = end_of_lease(case.timeline, *revision).filter(|lease| lease == id);
-        let wrote = lease.is_some() && !claims.contains_key(revision);
+        // A lease whose keys another took before has none to take along; the revision is that other's.
+        let wrote =
+            lease.is_some() && !claims.contains_key(revision) && in_time(case, call, *revision);
         if wrote {
             claims.insert(*revision, place);
             ends.push(End { lease: *id, revision: *revision, expired: false });
