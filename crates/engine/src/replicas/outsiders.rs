@@ -19,6 +19,12 @@ const SIGN_EVERY: Duration = Duration::from_secs(3);
 /// and then appends, and a journal may be far away.
 const APPENDS: u32 = 5;
 
+/// How long an outsider is left the journal; never long enough to be taken for gone, however long an append took
+/// in an outage.
+fn room(append: Duration, patience: Duration) -> Duration {
+    append.saturating_mul(APPENDS).min(patience / 4)
+}
+
 impl Writer {
     /// Whether to leave the journal to a member that cannot reach us, for one pulse. It has to win a slot
     /// against us, and that takes it longer than us.
@@ -42,7 +48,8 @@ impl Writer {
                 .any(|id| *id != replica.me && gone(id) && !replica.left.contains(id))
         };
         if replica.yielding {
-            replica.yields_until = now.saturating_add(replica.append * APPENDS);
+            let pause = room(replica.append, replica.settings.patience);
+            replica.yields_until = now.saturating_add(pause);
         }
     }
 
@@ -106,5 +113,18 @@ impl Writer {
             replica.outsider = Some(now);
         }
         quiet
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_does_not_make_the_writer_yield_for_long() {
+        let (millis, patience) = (Duration::from_millis, Duration::from_secs(1));
+        assert_eq!(room(millis(5), patience), millis(25));
+        assert_eq!(room(millis(40), patience), millis(200));
+        assert_eq!(room(Duration::from_secs(10), patience), millis(250));
     }
 }
